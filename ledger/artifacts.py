@@ -6,8 +6,9 @@ from typing import Final, Literal
 
 import msgspec
 
-from ledger.errors import UNREADABLE, LedgerError
+from ledger.errors import LedgerError
 from ledger.hexstr import keccak256
+from ledger.jsonio import UNREADABLE
 
 ContractName = Literal[
     "Registry",

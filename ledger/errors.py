@@ -1,9 +1,7 @@
-"""The root of every error that `ledger` raises, and what goes wrong when bytes of others are decoded."""
+"""The root of every error that `ledger` raises, and how a command that ends with one exits."""
 
 from enum import IntEnum
-from typing import Final, Self
-
-import msgspec
+from typing import Self
 
 
 class ExitCode(IntEnum):
@@ -70,7 +68,3 @@ class CustodyError(LedgerError):
 
 class SigningError(LedgerError):
     """Something is wrong with a key, a signer or a signature."""
-
-
-UNREADABLE: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
-"""What decoders raise. `RecursionError` also where they only skip a member that is nested deep."""

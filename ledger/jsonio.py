@@ -10,6 +10,8 @@ import json
 from collections import Counter
 from typing import Final, NoReturn
 
+import msgspec
+
 from ledger.errors import LedgerError
 
 MOST_DEPTH: Final = 32
@@ -25,6 +27,10 @@ _NO_MARKS: Final = bytes(set(range(256)) - set(b'"[]{}'))
 _ONE_KIND: Final = bytes.maketrans(b"{}", b"[]")
 _PIECE: Final = 1 << 20
 """Marks split at a time: a list of pieces takes eight bytes for each of them."""
+
+
+UNREADABLE: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+"""What decoders raise. `RecursionError` also where they only skip a member that is nested deep."""
 
 
 class JsonError(LedgerError, ValueError):

@@ -33,9 +33,9 @@ from ledger.crypto.keyfile import (
 )
 from ledger.crypto.signatures import address_of
 from ledger.encoding import label, prefixed
-from ledger.errors import UNREADABLE, LedgerError
+from ledger.errors import LedgerError
 from ledger.hexstr import from_hex, to_hex
-from ledger.jsonio import JsonError, check_depth
+from ledger.jsonio import UNREADABLE, JsonError, check_depth
 from wallet.errors import KeystoreError, KeystoreErrorKind
 from wallet.passkey import SoftwarePasskey
 from wallet.passwords import Password

@@ -21,8 +21,9 @@ from ledger.chain.http_client import HttpAsker, HttpClient, HttpError
 from ledger.crypto.released_parts import holder_digest, verify_signer
 from ledger.crypto.signatures import SIGNATURE_LENGTH, verify_signature
 from ledger.encoding import SIZE
-from ledger.errors import UNREADABLE, LedgerError
+from ledger.errors import LedgerError
 from ledger.hexstr import from_hex, to_hex
+from ledger.jsonio import UNREADABLE
 from ledger.typed_data import Domain
 
 _OK: Final = 200

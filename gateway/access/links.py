@@ -19,8 +19,9 @@ from gateway.store.links import KeptLink, LinkStore, Tie
 from ledger.api import SignedLink
 from ledger.chain.http_client import HttpAsker, HttpError
 from ledger.crypto.signatures import recover
-from ledger.errors import UNREADABLE, LedgerError, SigningError
+from ledger.errors import LedgerError, SigningError
 from ledger.hexstr import from_hex, to_hex
+from ledger.jsonio import UNREADABLE
 from ledger.links import LINK_RENEWAL, MAX_LINK_AHEAD, find_link_fault
 from ledger.model import LinkFault
 from ledger.service.logs import get_logger

@@ -13,8 +13,7 @@ from ledger.chain import contract_reads
 from ledger.chain.events import Contracts
 from ledger.chain.rpc import AsyncRpc
 from ledger.crypto.keyfile import Envelope, EnvelopeError, decrypt
-from ledger.errors import UNREADABLE
-from ledger.jsonio import JsonError, check_depth
+from ledger.jsonio import UNREADABLE, JsonError, check_depth
 
 _MOST_BYTES: Final = 4096
 _KEY: Final = 32

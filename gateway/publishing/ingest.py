@@ -14,7 +14,8 @@ from gateway.publishing.tiles import PLACE, pack_entry, pack_withdrawal
 from gateway.store.uploads import MOST_LINES, Chunk, Item, Upload, record_id
 from ledger.crypto.publications import PublicationEntry
 from ledger.crypto.records import EncryptedRecord, WithdrawnRecord, decode_line
-from ledger.errors import UNREADABLE, MalformedError
+from ledger.errors import MalformedError
+from ledger.jsonio import UNREADABLE
 from ledger.service.errors import body_too_large
 
 _HASH: Final = 32

@@ -22,9 +22,9 @@ import msgspec
 from ledger.crypto.merkle import RangeProof, TreeHead
 from ledger.crypto.publications import OwnerProof, PublicationEntry, PublicationProof
 from ledger.crypto.records import EncryptedRecord, decode_excerpt, encode_line
-from ledger.errors import UNREADABLE, LedgerError, MalformedError
+from ledger.errors import LedgerError, MalformedError
 from ledger.hexstr import from_hex, to_hex
-from ledger.jsonio import JsonError, check_depth
+from ledger.jsonio import UNREADABLE, JsonError, check_depth
 from ledger.typed_data import (
     AccessRequest,
     Authorization,

@@ -15,9 +15,9 @@ import msgspec
 from ledger.artifacts import CONTRACTS, ContractName
 from ledger.chain.events import Contracts
 from ledger.crypto.secret_sharing import Roster, add_roster
-from ledger.errors import UNREADABLE, ExitCode, LedgerError, MalformedError
+from ledger.errors import ExitCode, LedgerError, MalformedError
 from ledger.hexstr import ADDRESS_LENGTH, HexError, from_hex, to_hex
-from ledger.jsonio import JsonError, parse_json
+from ledger.jsonio import UNREADABLE, JsonError, parse_json
 from ledger.model import Delays, Roles
 from ledger.typed_data import Domain, SignedRecord
 

@@ -17,8 +17,9 @@ from urllib.parse import urlsplit
 import msgspec
 
 from ledger.chain.http_client import HttpAnswer, HttpClient, HttpError
-from ledger.errors import UNREADABLE, ExitCode, LedgerError
+from ledger.errors import ExitCode, LedgerError
 from ledger.hexstr import from_hex
+from ledger.jsonio import UNREADABLE
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)

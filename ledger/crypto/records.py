@@ -42,8 +42,9 @@ from ledger.encoding import (
     utf8,
     value_context,
 )
-from ledger.errors import UNREADABLE, LedgerError, MalformedError
+from ledger.errors import LedgerError, MalformedError
 from ledger.hexstr import to_hex
+from ledger.jsonio import UNREADABLE
 
 _NONCE = 12
 _TAG = 16

@@ -12,8 +12,9 @@ from ledger.crypto.merkle import InclusionProof, MerkleTree, TreeHead, leaf_hash
 from ledger.crypto.secret_sharing import Bytes32, HolderParts, Release, Roster, Subset
 from ledger.crypto.signatures import SIGNATURE_LENGTH, personal_digest, sign, verify_signature
 from ledger.encoding import FORMAT, SIZE, answer_key_message, label, prefixed, sized, u32, u64
-from ledger.errors import UNREADABLE, LedgerError, MalformedError, SigningError
+from ledger.errors import LedgerError, MalformedError, SigningError
 from ledger.hexstr import ADDRESS_LENGTH, to_hex
+from ledger.jsonio import UNREADABLE
 from ledger.typed_data import AccessRequest, Domain, digest, domain_separator
 
 REQUESTS_PER_KEY: Final = 256

@@ -25,8 +25,9 @@ from ledger.encoding import (
     sized,
     u32,
 )
-from ledger.errors import UNREADABLE, CustodyError, MalformedError
+from ledger.errors import CustodyError, MalformedError
 from ledger.hexstr import ADDRESS_LENGTH, to_hex
+from ledger.jsonio import UNREADABLE
 
 Subset = tuple[int, ...]
 

@@ -16,10 +16,10 @@ from ledger.chain.contract_calls import Approval
 from ledger.crypto.publications import PublicationProof
 from ledger.crypto.records import EncryptedRecord, decode_excerpt, encode_line
 from ledger.crypto.signatures import SIGNATURE_LENGTH
-from ledger.errors import UNREADABLE, ExitCode, LedgerError
+from ledger.errors import ExitCode, LedgerError
 from ledger.evidence.headers import Consensus
 from ledger.hexstr import from_hex, to_hex
-from ledger.jsonio import parse_json
+from ledger.jsonio import UNREADABLE, parse_json
 from ledger.plain_text import escape_json
 from ledger.typed_data import (
     AccessRequest,

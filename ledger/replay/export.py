@@ -24,8 +24,9 @@ import msgspec
 from ledger.chain.deployment import Deployment
 from ledger.chain.eth_methods import Log
 from ledger.chain.events import Contracts
-from ledger.errors import UNREADABLE, ExitCode, LedgerError
+from ledger.errors import ExitCode, LedgerError
 from ledger.hexstr import HexError, from_hex, to_hex
+from ledger.jsonio import UNREADABLE
 from ledger.model import EventState
 from ledger.replay.report import End
 

@@ -204,6 +204,6 @@ def test_nothing_else_asks_a_node_for_logs() -> None:
         if isinstance(node, ast.Attribute)
         and node.attr == "logs"
         and isinstance(node.value, ast.Name)
-        and node.value.id == "queries"
+        and node.value.id == "eth_methods"
     ]
     assert asking == ["ledger/chain/log_reader.py"]

@@ -283,13 +283,14 @@ def gateway_process(
         module: What to run, with its arguments.
         settings: More settings, by name in lowercase.
     """
-    port = int((settings or {}).get("port", 0)) or free_port()
+    wanted = dict(settings or {})
+    port = int(wanted.pop("port", 0)) or free_port()
     url = f"http://127.0.0.1:{port}"
     values = {
         "recorder_key": str(_key_file(city)),
         "recorder_password": "env:TEST_PASSWORD",
         "keyholders": json.dumps(city.keyholders.by_address),
-        **(settings or {}),
+        **wanted,
     }
     recorder = city.chain.parties.recorder
     environment = gateway_environment(city.chain, home, port, recorder, PASSWORD, **values)

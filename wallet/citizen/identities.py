@@ -9,8 +9,8 @@ from typing import Literal
 
 import msgspec
 
-from ledger.errors import UNREADABLE
 from ledger.hexstr import from_hex, to_hex
+from ledger.jsonio import UNREADABLE
 from wallet.citizen.enrolment import all_subjects
 from wallet.client.errors import ProblemError
 from wallet.client.identity import EnrolledSubject

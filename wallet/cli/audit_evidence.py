@@ -7,12 +7,11 @@ from typing import Final
 
 import msgspec
 
-from ledger.errors import UNREADABLE
 from ledger.evidence.builder import Documents
 from ledger.evidence.document import FORMAT, MOST_BYTES, Check
 from ledger.evidence.verifier import VerifiedEvidence
 from ledger.hexstr import to_hex
-from ledger.jsonio import JsonError, check_depth
+from ledger.jsonio import UNREADABLE, JsonError, check_depth
 from ledger.replay.export import FORMAT as TRAIL_FORMAT
 from wallet.cli.output import hash_of, moment_text, read_file
 from wallet.cli.session import Session

@@ -8,8 +8,8 @@ import typer
 
 from ledger.chain import contract_calls
 from ledger.chain.events import PurposeTerms, Text
-from ledger.errors import UNREADABLE
 from ledger.hexstr import to_hex
+from ledger.jsonio import UNREADABLE
 from ledger.model import Change
 from wallet.authority import acts
 from wallet.cli.keys import key

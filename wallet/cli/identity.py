@@ -7,8 +7,8 @@ from typing import Annotated
 import msgspec
 import typer
 
-from ledger.errors import UNREADABLE
 from ledger.hexstr import to_hex
+from ledger.jsonio import UNREADABLE
 from wallet.cli.output import PersonFile, hash_of, moment_text, person_of, read_file
 from wallet.cli.services import become
 from wallet.cli.session import session_of

@@ -19,8 +19,9 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from ledger.chain.deployment import Deployment
-from ledger.errors import UNREADABLE, LedgerError
+from ledger.errors import LedgerError
 from ledger.hexstr import from_hex, parse_address, to_hex
+from ledger.jsonio import UNREADABLE
 from ledger.model import CLASSES, Class, Roles
 from ledger.plain_text import escape_json, escape_surrogates, escape_text, is_moment, moment
 from wallet.client.decryption import field_index

@@ -15,8 +15,9 @@ import msgspec
 
 from ledger.api import Refusal
 from ledger.chain.rpc import Call, Rpc
-from ledger.errors import UNREADABLE, LedgerError
+from ledger.errors import LedgerError
 from ledger.hexstr import to_hex
+from ledger.jsonio import UNREADABLE
 from wallet.client.errors import ClientError, ProblemError
 from wallet.client.party import Bearer, PartyKey
 

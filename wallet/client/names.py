@@ -20,8 +20,9 @@ from ledger.chain.events import (
     PartyWithdrawn,
 )
 from ledger.crypto.statement import name_halves
-from ledger.errors import UNREADABLE, LedgerError
+from ledger.errors import LedgerError
 from ledger.hexstr import from_hex
+from ledger.jsonio import UNREADABLE
 from wallet.client import chain
 from wallet.client.datasets import ask_catalogue, ask_parties
 from wallet.client.errors import ClientError, ErrorKind

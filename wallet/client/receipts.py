@@ -25,8 +25,9 @@ from ledger.api import (
 from ledger.crypto.merkle import TreeHead
 from ledger.crypto.records import OpenedField, decode_excerpt, encode_line
 from ledger.crypto.signatures import verify_signature
-from ledger.errors import UNREADABLE, LedgerError, MalformedError
+from ledger.errors import LedgerError, MalformedError
 from ledger.hexstr import from_hex, to_hex
+from ledger.jsonio import UNREADABLE
 from ledger.plain_text import escape_json
 from ledger.typed_data import (
     AccessRequest,

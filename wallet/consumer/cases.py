@@ -11,8 +11,9 @@ from typing import Final, Literal
 import msgspec
 
 from ledger.api import SignedLink
-from ledger.errors import UNREADABLE, LedgerError
+from ledger.errors import LedgerError
 from ledger.hexstr import from_hex, to_hex
+from ledger.jsonio import UNREADABLE
 from ledger.typed_data import (
     Authorization,
     JsonScalar,

@@ -16,9 +16,10 @@ from ledger.chain.contract_calls import Approval
 from ledger.chain.deployment import read_deployment
 from ledger.chain.reverts import RevertError
 from ledger.chain.rpc import AsyncRpc
-from ledger.errors import UNREADABLE, LedgerError
+from ledger.errors import LedgerError
 from ledger.hexstr import to_hex
 from ledger.identifiers import IdentifierError
+from ledger.jsonio import UNREADABLE
 from ledger.service.app import INTERNAL, MALFORMED, NOT_FOUND, ProblemError, ProblemKind, make_app
 from ledger.service.challenges import Asker
 from ledger.service.request_body import parse_model, read_model

@@ -21,8 +21,9 @@ from ledger.crypto.hpke import DecryptionKey, EncryptionKey, Purpose
 from ledger.crypto.secret_sharing import Roster, Seed, Subset, draw_seeds, pack, unpack
 from ledger.crypto.signatures import personal_digest, sign, verify_signature
 from ledger.encoding import label, prefixed, u32
-from ledger.errors import UNREADABLE, LedgerError
+from ledger.errors import LedgerError
 from ledger.hexstr import from_hex, to_hex
+from ledger.jsonio import UNREADABLE
 from wallet.keyholder.errors import KeyholderError
 from wallet.keyholder.seeds import EpochSeeds, Holdings
 

@@ -30,8 +30,8 @@ from typing import BinaryIO, Final
 
 import msgspec
 
-from ledger.errors import UNREADABLE
 from ledger.hexstr import to_hex
+from ledger.jsonio import UNREADABLE
 from wallet.errors import WalletError
 from wallet.hash_chain import FIRST_HEAD, split_head, with_head
 from wallet.keyholder.errors import JournalError

@@ -23,7 +23,8 @@ from ledger.crypto.secret_sharing import (
 )
 from ledger.crypto.signatures import PRIVATE_KEY_LENGTH, address_of
 from ledger.encoding import FORMAT, label
-from ledger.errors import UNREADABLE, MalformedError
+from ledger.errors import MalformedError
+from ledger.jsonio import UNREADABLE
 from wallet.errors import KeystoreError
 from wallet.keyholder.errors import KeyholderError, SeedsMissingError
 from wallet.keystore import Keystore, Kind

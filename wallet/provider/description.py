@@ -22,7 +22,7 @@ import msgspec
 
 from ledger.chain.events import DatasetTerms
 from ledger.encoding import MAX_FIELDS
-from ledger.errors import UNREADABLE
+from ledger.jsonio import UNREADABLE
 from ledger.model import CLASSES, Class
 from ledger.plain_text import PlainTextError, escape_text, verify_name
 from wallet.client.errors import ClientError

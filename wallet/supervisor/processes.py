@@ -15,7 +15,7 @@ from typing import Final
 import httpx
 import msgspec
 
-from ledger.errors import UNREADABLE
+from ledger.jsonio import UNREADABLE
 from wallet.passwords import Password
 from wallet.supervisor.errors import SupervisorError
 from wallet.supervisor.services import Layout, Service, is_free, port_of

@@ -12,8 +12,8 @@ import msgspec
 from ledger.chain.deploy import DEFAULT_RECOVERY_DELAY
 from ledger.chain.embedded import DEFAULT_CHAIN_ID
 from ledger.crypto.keyfile import STANDARD_SCRYPT_N
-from ledger.errors import UNREADABLE
 from ledger.hexstr import to_hex
+from ledger.jsonio import UNREADABLE
 from wallet.keystore import Keystore
 from wallet.supervisor.errors import SupervisorError
 
