@@ -94,7 +94,6 @@ class Artifact(msgspec.Struct, frozen=True, rename="camel"):
     method_identifiers: dict[str, str]
 
     def items(self, kind: Literal["function", "event", "error"]) -> tuple[AbiItem, ...]:
-        """Return the functions, events or errors of the contract."""
         return tuple(item for item in self.abi if item.type == kind)
 
     def function(self, name: str) -> AbiItem:

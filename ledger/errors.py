@@ -43,7 +43,6 @@ class LedgerError(Exception):
     """What a command calls it in its JSON, if that is not the class's name."""
 
     def labelled(self, label: str) -> Self:
-        """Return this error under another label."""
         self.label = label
         return self
 

@@ -22,7 +22,6 @@ class FairQueue(Generic[ItemT]):
         return len(self._waiting.get(owner, ()))
 
     def put(self, owner: Hashable, item: ItemT) -> None:
-        """Append an item."""
         self._waiting.setdefault(owner, deque()).append(item)
         self._count += 1
 

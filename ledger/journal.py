@@ -57,8 +57,6 @@ class JournalFullError(JournalError):
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One append."""
-
     segment: int
     payload: bytes
 
@@ -100,7 +98,6 @@ class Storage:
         self._directory = directory
 
     def names(self) -> list[str]:
-        """Return the names of the files that are there."""
         return [path.name for path in self._directory.iterdir() if path.is_file()]
 
     def read(self, name: str) -> bytes:

@@ -62,7 +62,6 @@ _OPENING: Final = frozenset(_CLOSING.values())
 
 
 def is_plain(character: str) -> bool:
-    """Whether plain text may have this character."""
     return FOREIGN.match(character) is None
 
 

@@ -201,7 +201,6 @@ def was_in_force(order: OrderPeriod) -> bool:
 
 
 def is_closed_by_order(dataset: Dataset, timestamp: int) -> bool:
-    """Whether an order in force closes a dataset."""
     order = dataset.last_closing
     return order is not None and is_in_force(order, timestamp)
 

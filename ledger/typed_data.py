@@ -420,7 +420,6 @@ class SubjectLink(SignedRecord, frozen=True):
 
 
 def record_to_object(record: SignedRecord) -> dict[str, JsonScalar]:
-    """Return the record as a JSON object."""
     schema = schema_of(type(record))
     values = msgspec.structs.astuple(record)
     return {

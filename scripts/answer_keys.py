@@ -57,5 +57,4 @@ class DrawnKeys:
         return KeyedSubmission(request, sign(digest(request, self._domain), private_key), key)
 
     def opening(self, nonce: int) -> DecryptionKey:
-        """Return what opens the answer to a request with a nonce from here."""
         return self._keys[nonce // REQUESTS_PER_KEY]

@@ -89,7 +89,6 @@ def _base_names(node: ast.ClassDef) -> list[str]:
 
 
 def exception_classes(modules: Mapping[str, Module]) -> set[str]:
-    """The names of all exception classes."""
     bases = {node.name: _base_names(node) for module in modules.values() for node in module.classes}
 
     def is_exception(name: str, seen: frozenset[str] = frozenset()) -> bool:

@@ -86,12 +86,10 @@ class Party(msgspec.Struct, frozen=True):
 
     @property
     def private_key(self) -> bytes:
-        """Key of its account."""
         return keccak256(f"test party {self.name}".encode())
 
     @property
     def address(self) -> bytes:
-        """Its account."""
         return signatures.address_of(self.private_key)
 
 
@@ -109,7 +107,6 @@ class Parties(msgspec.Struct, frozen=True):
 
     @property
     def founders(self) -> tuple[Party, ...]:
-        """Those who are there from the deployment on."""
         return self.regulator, self.identity_authority
 
     @property
@@ -180,7 +177,6 @@ class Chain:
         node.checkpoint()
 
     def close(self) -> None:
-        """Close the connection."""
         self.rpc.close()
 
     # Sending
@@ -248,7 +244,6 @@ class Chain:
         sharing: Class = Class.CONDITIONAL,
         fields: tuple[str, ...] = FIELDS,
     ) -> bytes:
-        """Register a dataset; return its id."""
         provider = provider or self.parties.provider
         code = f"dataset-{next(_UNIQUE)}-{secrets.token_hex(4)}"
         terms = DatasetTerms(code, TITLE, fields, sharing, Class.NOT_SHARED, 2, personal, 0)
@@ -272,7 +267,6 @@ class Chain:
         max_uses: int = MAX_USES,
         min_interval: int = 0,
     ) -> bytes:
-        """Register a purpose; return its id."""
         terms = PurposeTerms(
             code=f"purpose-{next(_UNIQUE)}-{secrets.token_hex(4)}",
             texts=texts or TEXTS,
@@ -326,7 +320,6 @@ class Chain:
     # People
 
     def register_subjects(self, count: int) -> list[Subject]:
-        """Register people; return them."""
         subjects = [Subject(secrets.token_bytes(32), secrets.token_bytes(32)) for _ in range(count)]
         parts = [
             subjects[start : start + _SUBJECTS_AT_ONCE]
@@ -340,7 +333,6 @@ class Chain:
         return subjects
 
     def register_subject(self) -> Subject:
-        """Register one person."""
         return self.register_subjects(1)[0]
 
     def authorization(
@@ -389,17 +381,14 @@ class Chain:
         return struct_hash(authorization)
 
     def grant_call(self, subject: Subject, authorization: Authorization) -> ContractCall:
-        """Return the call that grants."""
         self.records[struct_hash(authorization)] = authorization
         return contract_calls.grant(authorization, self.approval(authorization, subject))
 
     def revoke_call(self, subject: Subject, authorization: bytes) -> ContractCall:
-        """Return the call that revokes."""
         terms = Revocation(subject.id, authorization, self.now() + 3600)
         return contract_calls.revoke(terms, self.approval(terms, subject))
 
     def freeze_call(self, subject: Subject, *, frozen: bool = True) -> ContractCall:
-        """Return the call that freezes, or ends it."""
         terms = Freeze(subject.id, frozen, secrets.token_bytes(32), self.now() + 3600)
         return contract_calls.set_frozen(terms, self.approval(terms, subject))
 
@@ -437,7 +426,6 @@ class Chain:
         nonce: int | None = None,
         lifetime: int = 600,
     ) -> AccessRequest:
-        """Return a consumer's request."""
         return AccessRequest(
             consumer=consumer.address,
             basis=basis,
@@ -456,7 +444,6 @@ class Chain:
         return self.accesses(self.send(self.parties.recorder, contract_calls.record(groups)))
 
     def accesses(self, receipt: Receipt) -> list[Accessed]:
-        """Return the accesses in a receipt."""
         events = EventDecoder(self.contracts).decode_all(receipt.logs)
         return [event for event in events if isinstance(event, Accessed)]
 

@@ -166,6 +166,5 @@ class KeyholderClient:
 
 
 def keyholder_at(address: bytes, url: str, domain: Domain, *, timeout: float) -> KeyholderClient:
-    """Return the keyholder with this URL."""
     http = HttpClient(url, timeout=timeout, connections=_CONNECTIONS, most=_MOST_ANSWER, idle=_IDLE)
     return KeyholderClient(address, http, domain)

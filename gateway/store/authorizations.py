@@ -61,7 +61,6 @@ class AuthorizationStore:
         await self._database.run(step)
 
     async def get(self, authorization: bytes) -> StoredAuthorization | None:
-        """Return one, if it was relayed here."""
         statement = select(*_COLUMNS).where(table.c.authorization == authorization)
         row = await self._database.one(statement)
         return None if row is None else _stored(*row)

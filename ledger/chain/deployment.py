@@ -122,11 +122,9 @@ class Deployment(msgspec.Struct, frozen=True):
         return self.address_of("ERC7913WebAuthnVerifier")
 
     def address_of(self, name: ContractName) -> bytes:
-        """Return a contract's address."""
         return self.deployed[name].address
 
     def domain_of(self, record: type[SignedRecord] | SignedRecord) -> Domain:
-        """Return the domain in which a kind of record is signed."""
         # The name is a ClassVar of the five classes' names; a wrong one would be a KeyError here.
         name: Any = record.verified_by
         return Domain(self.chain_id, self.address_of(name))

@@ -257,7 +257,6 @@ class Node:
 
     @property
     def is_running(self) -> bool:
-        """Whether the process is there."""
         return self._process is not None and self._process.poll() is None
 
     @property

@@ -98,7 +98,6 @@ class Finality:
         return newest.number - (self.blocks or 0)
 
     def covers(self, number: int, newest: Block) -> bool:
-        """Whether the block with this number is final."""
         return number <= self.final_number(newest)
 
 
@@ -211,7 +210,6 @@ class Follower:
 
     @property
     def rpc(self) -> AsyncRpc:
-        """The node that is followed."""
         return self._rpc
 
     async def run(self) -> None:

@@ -24,8 +24,6 @@ class HttpError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class HttpAnswer:
-    """Status and body."""
-
     status: int
     body: bytes
 

@@ -117,7 +117,6 @@ class Miner(threading.Thread):
         return self._between
 
     def run(self) -> None:
-        """Mine."""
         settings = RpcSettings(timeout=max(5.0, 10 * self._block_time))
         due, well = time.monotonic(), True
         with Rpc(self._url, settings) as rpc:

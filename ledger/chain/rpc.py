@@ -234,7 +234,6 @@ class Rpc(_Client):
         self.close()
 
     def close(self) -> None:
-        """Close the connections."""
         self._http.close()
 
     def send(self, call: Call[T]) -> T:
@@ -303,7 +302,6 @@ class AsyncRpc(_Client):
         await self.close()
 
     async def close(self) -> None:
-        """Close the connections."""
         await self._http.close()
 
     async def send(self, call: Call[T]) -> T:

@@ -47,7 +47,6 @@ def make_nonce(word: int, counter: int) -> int:
 
 
 def is_committed(domain: Domain, consumer: bytes, nonce: int, key: bytes) -> bool:
-    """Whether a nonce commits to a key."""
     return nonce >> _COUNTER_BITS == nonce_word(domain, consumer, key)
 
 

@@ -124,7 +124,6 @@ class Keys:
         return self._datasets.get(dataset, 0)
 
     def add_dataset(self, dataset: bytes) -> int:
-        """Give a dataset a number."""
         key = self._datasets[dataset] = len(self._datasets) + 1
         return key
 

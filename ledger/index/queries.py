@@ -129,7 +129,6 @@ class Questions:
         return tuple(map(_access, rows))
 
     async def accesses_numbered(self, sequences: Sequence[int]) -> tuple[AccessEntry, ...]:
-        """Return the accesses with these sequence numbers, as far as they are there."""
         return tuple(map(_access, await self._rows_of(sequences, _ACCESSES_NUMBERED)))
 
     async def events(
@@ -174,7 +173,6 @@ class Questions:
         return dict(await self._rows_of(authorizations, _REVOCATIONS))
 
     async def agreements_behind(self, bases: Sequence[bytes]) -> Mapping[bytes, bytes]:
-        """Return the agreement behind each of these bases that has one, or is one."""
         return dict(await self._rows_of(bases, _OWN_AGREEMENTS, _AGREEMENTS_BEHIND))
 
     async def suspension_reviews(self, agreements: Sequence[bytes]) -> Mapping[bytes, int]:
@@ -182,7 +180,6 @@ class Questions:
         return dict(await self._rows_of(agreements, _SUSPENSION_REVIEWS))
 
     async def authorization(self, authorization: bytes) -> AuthorizationEntry | None:
-        """Return an authorization."""
         entries = await self._authorizations(tables.bases.c.id == authorization, None, 1)
         return entries[0][1] if entries else None
 
@@ -251,12 +248,10 @@ class Questions:
     # People
 
     async def subject(self, subject: bytes) -> SubjectEntry | None:
-        """Return a subject."""
         entries = await self._subjects(tables.subjects.c.id == subject)
         return entries[0] if entries else None
 
     async def subjects_of(self, signer: bytes) -> tuple[SubjectEntry, ...]:
-        """Return the subjects whose signer this is now."""
         return await self._subjects(tables.subjects.c.signer_hash == keccak256(signer))
 
     async def wards_of(self, guardian: bytes) -> tuple[SubjectEntry, ...]:
@@ -308,7 +303,6 @@ class Questions:
     # Publications
 
     async def publication(self, dataset: bytes, version: int) -> PublicationEntry | None:
-        """Return one version of a dataset."""
         one_version = tables.publications.c.version == version
         entries = await self._publications(dataset, 1, one_version)
         return entries[0] if entries else None
@@ -318,7 +312,6 @@ class Questions:
         return await self._publications(dataset, limit)
 
     async def erasures(self, transaction: bytes) -> tuple[ErasureEntry, ...]:
-        """Return the tombstones that one transaction made."""
         statement = _ERASURES.where(tables.transactions.c.hash == transaction)
         return tuple(ErasureEntry(*_with_place(row)) for row in await self._rows(statement))
 

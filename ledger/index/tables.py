@@ -41,12 +41,10 @@ class Uint64(TypeDecorator[int]):
     cache_ok = True
 
     def process_bind_param(self, value: int | None, dialect: Dialect) -> int | None:
-        """Make it fit."""
         del dialect
         return value - 2**64 if value is not None and value >= 2**63 else value
 
     def process_result_value(self, value: Any | None, dialect: Dialect) -> int | None:
-        """Take it back."""
         del dialect
         return value + 2**64 if value is not None and value < 0 else value
 
@@ -63,7 +61,6 @@ class Uint256(TypeDecorator[int]):
         return None if value is None else value.to_bytes((value.bit_length() + 7) // 8, "big")
 
     def process_result_value(self, value: Any | None, dialect: Dialect) -> int | None:
-        """Read it."""
         del dialect
         return None if value is None else int.from_bytes(value, "big")
 

@@ -104,7 +104,6 @@ class Writer:
         await self.flush()
 
     async def flush(self) -> None:
-        """Write what was gathered."""
         gathered, self._rows = self._rows, {}
         for table, rows in gathered.items():
             statement = insert(table)

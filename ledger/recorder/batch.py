@@ -164,7 +164,6 @@ class GasModel:
         return max(int((gas * _SHARE - _TRANSACTION_GAS) / self._per_entry), 1)
 
     def room(self, gas: int = GAS_CAP) -> "Room":
-        """Return the room in one transaction with this gas at most."""
         return Room(gas * _SHARE - _TRANSACTION_GAS, self._per_entry)
 
     def observe(self, entries: Sequence[Entry], gas_used: int) -> None:
@@ -195,7 +194,6 @@ class Room:
         return max(int(self._gas / (self._per_entry + _WORD_GAS)), 0)
 
     def fill(self, entries: Iterable[Entry]) -> None:
-        """Use up the room that entries take."""
         for entry in entries:
             self._gas -= self._per_entry
             if entry.word not in self._words:

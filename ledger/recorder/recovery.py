@@ -178,8 +178,6 @@ _AT_ONCE: Final = 16
 
 
 class Reconciler:
-    """One reconciliation."""
-
     def __init__(
         self,
         rpc: AsyncRpc,

@@ -76,7 +76,6 @@ class PendingTransaction:
 
     @property
     def newest(self) -> Sent:
-        """The attempt that is sent."""
         return self.attempts[-1]
 
 
@@ -122,15 +121,12 @@ class PendingTransactions:
         return iter(list(self._flights.values()))
 
     def add(self, flight: PendingTransaction) -> None:
-        """Take in a journaled transaction."""
         self._flights[flight.sender, flight.nonce] = flight
 
     def remove(self, flight: PendingTransaction) -> None:
-        """Take out what has settled."""
         self._flights.pop((flight.sender, flight.nonce), None)
 
     def find(self, sender: bytes, nonce: int) -> PendingTransaction | None:
-        """Return the flight with a nonce."""
         return self._flights.get((sender, nonce))
 
     def of(self, sender: bytes) -> list[PendingTransaction]:
@@ -139,7 +135,6 @@ class PendingTransactions:
         return sorted(mine, key=lambda flight: flight.nonce)
 
     def calling(self, to: bytes, data: bytes) -> PendingTransaction | None:
-        """Return a flight that makes this call."""
         return next((f for f in self._flights.values() if f.to == to and f.data == data), None)
 
     def oldest_segment(self, newest: int) -> int:
@@ -162,7 +157,6 @@ class BatchResult(msgspec.Struct, frozen=True):
 
     @property
     def accesses(self) -> list[RecordedAccess]:
-        """What it recorded."""
         return [access for access in self.answers if access is not None]
 
 

@@ -93,7 +93,6 @@ class Replay:
         self._log_index = -1
 
     def feed(self, logs: Iterable[Log]) -> None:
-        """Take the next logs."""
         decode, access, other = self._decoder.decode, self._accessed, self._other
         witness = self._witness
         for log in logs:

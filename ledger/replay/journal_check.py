@@ -210,7 +210,6 @@ class SignatureChecks:
     def add(
         self, event: Accessed, id_: bytes, signatures: tuple[Signature, ...], call: Call
     ) -> None:
-        """Take an access's signatures."""
         self._tasks.append(_Task(event, keccak256(self._prefix + id_), signatures, call))
 
     def go_on(self) -> Iterator[Finding]:
@@ -219,7 +218,6 @@ class SignatureChecks:
             yield from self._check()
 
     def finish(self) -> Iterator[Finding]:
-        """Check all that waits."""
         yield from self._check()
         while self._running:
             yield from self._collect(self._running.pop(0))

@@ -97,7 +97,6 @@ class Finding(msgspec.Struct, frozen=True):
 
 
 def finding_at(event: Event, kind: Kind, problem: str, **more: object) -> Finding:
-    """Return a finding about an event."""
     place = Finding(kind, problem, event.block.number, event.log_index, event.transaction)
     return msgspec.structs.replace(place, **more)
 

@@ -131,7 +131,6 @@ class Uses:
         newest[place] = sequence
 
     def find(self, sequence: int, authorization: bytes) -> Use | None:
-        """Return a use of an authorization; None when the access was none."""
         use = self._read(sequence)
         place = self._places.get(authorization)
         return None if use is None or use.authorization != place else use

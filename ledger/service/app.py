@@ -107,7 +107,6 @@ def _response_to(error: Exception, kinds: Mapping[type[Exception], ProblemKind])
 def problem_response(
     kind: ProblemKind, detail: str, *, retry_after: int | None = None
 ) -> JSONResponse:
-    """Return a problem as a response."""
     content = {
         "type": PREFIX + kind.slug,
         "title": kind.title,

@@ -64,7 +64,6 @@ class Log:
         _tell(logging.DEBUG, event, values)
 
     def info(self, event: str, **values: Loggable) -> None:
-        """For what goes as it should."""
         _tell(logging.INFO, event, values)
 
     def warning(self, event: str, **values: Loggable) -> None:

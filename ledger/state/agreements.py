@@ -77,7 +77,6 @@ def application_declined(state: State, event: ApplicationDeclined) -> None:
 
 
 def agreement_approved(state: State, event: AgreementApproved) -> None:
-    """A new agreement, or new terms of the one there is."""
     application = _undecided(state, event, event.application)
     dataset = application.dataset
     _active_purpose(state, event, application.purpose)

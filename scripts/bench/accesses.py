@@ -41,7 +41,6 @@ _MS: Final = 1000.0
 
 
 def run(bench: Bench) -> None:
-    """Measure."""
     with bench.directory(SUBJECT) as home:
         people = 1000 if bench.full else 300
         inhabitants = Size(people * PEOPLE_FOR_ONE_GRANT, 20, 1, NATURAL)

@@ -90,7 +90,6 @@ class BareChain(Chain):
 def record_all(
     chain: Chain, recorder: Party, requests: Sequence[AccessRequest], nonce: int
 ) -> SignedTransaction:
-    """Sign one transaction of a recorder that records requests."""
     groups = [
         contract_calls.RequestGroup(consumer, tuple(map(contract_calls.encode_request, some)))
         for consumer, some in itertools.groupby(requests, lambda request: request.consumer)

@@ -49,7 +49,6 @@ class Bench:
         self.console.print(f"   [cyan]·[/cyan] {text}", soft_wrap=True)
 
     def add(self, line: Line) -> None:
-        """Take in a line."""
         theirs = "" if line.theirs is None else f"; {line.peer}: {line.theirs:,.4g}"
         self.say(f"{line.what}: [bold]{line.ours:,.4g}[/bold] {line.unit}{theirs}")
         self.lines.append(line)
@@ -60,7 +59,6 @@ class Bench:
 
     @contextmanager
     def directory(self, name: str) -> Iterator[Path]:
-        """Give a subject a new directory."""
         path = self.home / f"{name}-{secrets.token_hex(3)}"
         path.mkdir(parents=True)
         yield path

@@ -86,7 +86,6 @@ class FullCity:
 
     @property
     def bank(self) -> Party:
-        """The consumer."""
         return self.world.bank
 
     @property
@@ -96,7 +95,6 @@ class FullCity:
 
     @property
     def dataset(self) -> bytes:
-        """Id of the dataset."""
         return self.world.dataset(REAL_ESTATE)
 
     def prepare(self) -> None:

@@ -28,7 +28,6 @@ _EVENT: Final = 375 + 2 * 375 + 8 * 96
 
 
 def run(bench: Bench) -> None:
-    """Measure."""
     with (
         bench.directory(SUBJECT) as home,
         bare_chain(home, BATCH, _BLOCK_TIME, bench.say) as chain,
@@ -74,7 +73,6 @@ def _parts(bench: Bench, chain: BareChain, requests: Sequence[AccessRequest], fu
 
 
 def _again(chain: BareChain, request: AccessRequest) -> AccessRequest:
-    """Return a new request on the same authorization."""
     (fresh,) = chain.requests(1)
     return msgspec.structs.replace(fresh, basis=request.basis)
 

@@ -129,7 +129,6 @@ class Load:
         self._accesses = 0
 
     async def run(self) -> Report:
-        """Carry it out."""
         plan = self._plan
         endpoints = Endpoints(plan.gateway, node=plan.node)
         async with AsyncExitStack() as stack:

@@ -36,7 +36,6 @@ class Machine(msgspec.Struct, frozen=True):
     node: str = ""
 
     def describe(self) -> str:
-        """Return one paragraph."""
         packages = ", ".join(f"{name} {number}" for name, number in self.packages.items())
         return (
             f"Machine: {self.processor}, {self.cores} cores, {self.memory_gib:.0f} GiB memory, "
@@ -59,7 +58,6 @@ def this_machine() -> Machine:
 
 
 def node_version(url: str) -> str:
-    """Return what a node says that it is."""
     with Rpc(url) as rpc:
         return rpc.send(eth_methods.client_version())
 

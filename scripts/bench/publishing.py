@@ -60,7 +60,6 @@ class _Measured(msgspec.Struct, frozen=True):
 
     @property
     def cpu_seconds(self) -> float:
-        """Of all processes."""
         return sum(self.cpu.values())
 
 
@@ -73,7 +72,6 @@ class _Desk:
         self.memory: dict[str, float] = {}
 
     def publish(self, plan: PublishingPlan) -> _Measured:
-        """Publish a file."""
         pids = self._city.supervisor.pids
         for pid in pids.values():
             forget_peak(pid)

@@ -66,7 +66,6 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def goal(self) -> str:
-        """The goals in words."""
         sign = "≥" if self.sense is Sense.MORE else "≤"
         parts = [] if self.bound is None else [f"{sign} {number(self.bound)} {self.unit}"]
         if self.ratio_bound is not None:

@@ -62,8 +62,6 @@ class AccessClass(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Department:
-    """A provider."""
-
     code: str
     title_zh: str
     title_en: str

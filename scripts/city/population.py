@@ -311,7 +311,6 @@ def _employ(
 
 
 def _employed(rng: Random, resident: Resident, employer: int, firm: Enterprise) -> Resident:
-    """Return the resident with work at an enterprise."""
     experience = 1 + min(resident.age - 20, 25) * 0.018
     salary = firm.industry.monthly_salary * experience * rng.lognormvariate(0.0, 0.35)
     return replace(
@@ -325,7 +324,6 @@ def _employed(rng: Random, resident: Resident, employer: int, firm: Enterprise) 
 
 
 def _self_employed(rng: Random, resident: Resident) -> Resident:
-    """Return the resident with work of their own."""
     return replace(
         resident,
         livelihood=Livelihood.SELF_EMPLOYED,

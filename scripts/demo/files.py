@@ -31,8 +31,6 @@ class Resident:
 
 
 class CityFiles:
-    """The files of one city."""
-
     def __init__(self, directory: Path, size: Size) -> None:
         self.directory = directory
         self.manifest: Manifest = write_city(directory, SEED, size)
@@ -48,7 +46,6 @@ class CityFiles:
         return self.directory / self.dataset(code).file
 
     def dataset(self, code: str) -> Dataset:
-        """Return what a dataset is."""
         return self.manifest.dataset(code)
 
     def size_of(self, code: str) -> int:
@@ -109,7 +106,6 @@ class CityFiles:
         return fitting[place]
 
     def resident(self, resident_id: str) -> Resident:
-        """Return who has a resident id."""
         return next(resident for resident in self.residents if resident.resident_id == resident_id)
 
     def write_next_version(self, code: str, target: Path, amounts: Amounts) -> Delta:

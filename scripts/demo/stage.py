@@ -48,7 +48,6 @@ class Stage:
 
     @contextmanager
     def act(self, title: str) -> Iterator[None]:
-        """Play one act."""
         act = Act(title)
         self.acts.append(act)
         self.console.print(f"\n[bold]{len(self.acts)}. {title}[/bold]")
@@ -99,7 +98,6 @@ class Stage:
         self.console.print(f"\n[bold red]✗[/bold red] {_plain(text)}", soft_wrap=True)
 
     def table(self, title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-        """Show a table."""
         heads = [Column(name, overflow="fold") for name in columns]
         table = Table(*heads, title=title, title_justify="left")
         for row in rows:

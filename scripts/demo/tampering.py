@@ -49,7 +49,6 @@ class CopiedJournal:
     of_keyholder: bool = False
 
     def entries(self) -> Iterable[ReleaseEntry]:
-        """Return its entries."""
         return self.copied
 
 

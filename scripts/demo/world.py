@@ -83,7 +83,6 @@ class World:
         self._parties: dict[str, Party] = {}
 
     def close(self) -> None:
-        """Close the connections."""
         for party in self._parties.values():
             party.client.close()
         self.node.close()
@@ -134,17 +133,14 @@ class World:
 
     @property
     def bank(self) -> Party:
-        """The bank."""
         return self.party(cast.BANK)
 
     @property
     def insurer(self) -> Party:
-        """The insurer."""
         return self.party(cast.INSURER)
 
     @property
     def institute(self) -> Party:
-        """The economic institute."""
         return self.party(cast.INSTITUTE)
 
     @property
@@ -159,7 +155,6 @@ class World:
 
     @property
     def regulator(self) -> Party:
-        """The regulator."""
         return self.party(cast.REGULATOR)
 
     @property
@@ -188,7 +183,6 @@ class World:
     # Making clients
 
     def endpoints(self, *, own_node: bool = True) -> Endpoints:
-        """Return where the services are."""
         node = self.addresses.node if own_node else ""
         return Endpoints(self.addresses.gateway, self.addresses.identity, node)
 

@@ -46,8 +46,6 @@ _PEOPLE: Final = 12
 
 
 class Run:
-    """One run of everything."""
-
     def __init__(self, options: argparse.Namespace, home: Path) -> None:
         self.console = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
         self._options = options

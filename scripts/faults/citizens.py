@@ -42,8 +42,6 @@ class _Done(msgspec.Struct):
 
 
 class _CitizenPlayer:
-    """One citizen at play."""
-
     def __init__(self, desk: Desk, citizen: Person, source: random.Random) -> None:
         self._desk = desk
         self._citizen = citizen

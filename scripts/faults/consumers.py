@@ -52,7 +52,6 @@ class ConsumerRole:
         self._answer_keys = DrawnKeys(self._domain, self.address)
 
     def sign(self, authorization: bytes) -> KeyedSubmission:
-        """Sign a new request."""
         return self._answer_keys.submission(
             *(self._key, authorization), fields=ASKED_FIELDS, deadline=int(time.time()) + DAY
         )

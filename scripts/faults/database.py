@@ -142,7 +142,6 @@ class Postgres:
         )
 
     def close(self) -> None:
-        """End it."""
         self._server.cleanup()
 
     def kill(self) -> None:
@@ -171,7 +170,6 @@ class Postgres:
 
     @contextmanager
     def locked(self, table: str) -> Iterator[None]:
-        """Hold a lock on a table."""
         loop = asyncio.new_event_loop()
         connection = loop.run_until_complete(asyncpg.connect(self._server.get_uri(_DATABASE)))
         try:
@@ -210,8 +208,6 @@ def postgres() -> Iterator[Postgres]:
 
 
 class _PostgresFaults:
-    """Faults of a PostgreSQL."""
-
     def __init__(self, server: Postgres) -> None:
         self._server = server
 
@@ -255,7 +251,6 @@ class _PostgresFaults:
 
 
 def postgres_faults(server: Postgres) -> tuple[Fault, ...]:
-    """Return the faults of a PostgreSQL."""
     of = _PostgresFaults(server)
     return (
         Fault("PostgreSQL killed", of.killed, 6),

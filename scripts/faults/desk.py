@@ -90,7 +90,6 @@ class Desk:
             _tell(Sign(sent=told.first_sent, answered=told.answered))
 
     def report(self) -> PlayReport:
-        """Return everything."""
         return PlayReport(
             asked=tuple(self.asked),
             attempts=self.attempts,

@@ -49,7 +49,6 @@ class Orders(msgspec.Struct, frozen=True):
 
 
 def taken_file(orders: Path) -> Path:
-    """Return the file in which a gateway says which orders it has taken."""
     return orders.with_suffix(".taken")
 
 

@@ -46,7 +46,6 @@ class Upstream:
         return await read_message(reader)
 
     def close(self) -> None:
-        """Close the connection."""
         if self._streams is not None:
             self._streams[1].close()
             self._streams = None
@@ -76,11 +75,9 @@ class Proxy:
 
     @property
     def url(self) -> str:
-        """Where it answers."""
         return f"http://{HOST}:{self.port}"
 
     def start(self) -> None:
-        """Listen."""
         self._thread.start()
         self._server = self.run(asyncio.start_server(self._serve, HOST, 0, limit=_LIMIT))
         self.port = self._server.sockets[0].getsockname()[1]
@@ -97,7 +94,6 @@ class Proxy:
         self._trick, self.played, self._to_play = trick, 0, count
 
     def stop_playing(self) -> None:
-        """Play none any more."""
         self._to_play = 0
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:

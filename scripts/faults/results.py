@@ -84,7 +84,6 @@ class FaultResults(msgspec.Struct, frozen=True):
 
 
 def summarize(struck: Iterable[Struck]) -> tuple[tuple[FaultKind, ...], FaultKind]:
-    """Return what struck by kind, and all of it together."""
     by_kind: dict[str, list[float]] = defaultdict(list)
     for one in struck:
         by_kind[one.kind].append(one.recovery)

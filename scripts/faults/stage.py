@@ -59,7 +59,6 @@ class Gateway(GatewayProcess):
 
     @property
     def log(self) -> Path:
-        """Its log, over all starts."""
         return self.home / "log"
 
     def launch(self, *, clock: float = 0.0) -> None:
@@ -252,13 +251,11 @@ class Stage:
             _send(self.node.pid, signal.SIGCONT)
 
     def kill_keyholder(self, number: int) -> None:
-        """Kill one keyholder."""
         keyholder = self._keyholders[number]
         _send(keyholder.pid or 0, signal.SIGKILL)
         keyholder.stop(STOP_TIMEOUT)
 
     def start_keyholder(self, number: int) -> None:
-        """Start a keyholder that was killed."""
         self._keyholders[number].start()
         self._keyholders[number].wait_until_ready(START_TIMEOUT)
 

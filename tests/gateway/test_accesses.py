@@ -52,7 +52,6 @@ async def desk(database: Database) -> AccessDesk:
 
 
 def received(answer: Answer) -> AccessResult:
-    """What the consumer makes of an answer."""
     assert answer.verified is not None
     assert answer.recorded is not None
     return decode_result(

@@ -24,8 +24,6 @@ OWNER = b"\x0a" * 32
 
 @dataclass
 class Granted:
-    """One authorization for one use, on chain."""
-
     chain: Chain
     terms: Terms
     subject: Subject

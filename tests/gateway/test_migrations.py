@@ -21,7 +21,6 @@ _OWN = ("alembic_version",)
 
 
 def differences(connection: Connection, expected: list[MetaData]) -> list[Any]:
-    """What a new migration would have to do."""
     context = MigrationContext.configure(
         connection,
         opts={

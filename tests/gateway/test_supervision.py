@@ -193,8 +193,6 @@ def test_stale_datasets() -> None:
 
 
 class RecordedTrail:
-    """A trail in memory."""
-
     def __init__(self, observed: list[ObservedAccess]) -> None:
         self.observed_accesses = observed
         self.away = False
@@ -230,8 +228,6 @@ class RecordedTrail:
 
 
 class Suspensions:
-    """Notes what is suspended."""
-
     def __init__(self) -> None:
         self.made: list[tuple[bytes, str]] = []
         self.refuses: GatewayError | None = None

@@ -49,8 +49,6 @@ class FaultyStorage(Storage):
 
 
 class FaultyFile(AppendFile):
-    """A file of a faulty disk."""
-
     def __init__(self, path: Path, storage: FaultyStorage) -> None:
         super().__init__(path)
         self._storage = storage

@@ -73,7 +73,6 @@ async def test_final_block_lies_as_deep_as_the_rule_says(chain: Chain) -> None:
 
 
 async def block_at(rpc: AsyncRpc, number: int) -> Block:
-    """Wait for the block with this number."""
     async with asyncio.timeout(100 * BLOCK_TIME):
         while (found := await rpc.send(eth_methods.block(number))) is None:  # noqa: ASYNC110
             await asyncio.sleep(BLOCK_TIME)

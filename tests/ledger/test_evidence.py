@@ -48,7 +48,6 @@ def submitted(chain: Chain, consumer: Party, request: AccessRequest) -> Submissi
 
 
 def proven(chain: Chain, submission: Submission, event: Accessed) -> VerifiedEvidence:
-    """Make evidence of an access, and verify it from its file."""
     documents = Documents(submission, event.transaction, event.sequence)
     made = make_evidence(chain.rpc, chain.deployment, documents)
     evidence = decode_evidence(encode_evidence(made.evidence))

@@ -146,7 +146,6 @@ def put(text: Any, path: Path, value: Any) -> Any:
 
 
 def others(value: Any) -> Iterator[Any]:
-    """Other values of the same form."""
     if value is None:
         yield "0x00"
     elif isinstance(value, int):

@@ -805,7 +805,6 @@ async def test_a_clock_that_was_left_in_the_past_is_not_behind_afterwards(own_ch
 
 
 def chain_accesses(chain: Chain) -> list[Accessed]:
-    """Every access on the chain, in its order."""
     decoder, newest = EventDecoder(chain.contracts), chain.rpc.send(eth_methods.block_number())
     logs = chain.rpc.send(eth_methods.logs(0, newest, [chain.contracts.access_log]))
     return [event for event in decoder.decode_all(logs) if isinstance(event, Accessed)]

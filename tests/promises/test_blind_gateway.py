@@ -43,8 +43,6 @@ _BASE64 = re.compile(rb"[A-Za-z0-9+/_-]{43,}={0,2}")
 
 @dataclass(frozen=True)
 class Target:
-    """One field of one record, as the gateway has it."""
-
     city: City
     record: EncryptedRecord
     index: int = 0

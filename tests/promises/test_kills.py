@@ -145,7 +145,6 @@ class Stage:
         self.city.chain.node.start()
 
     def accesses(self) -> list[Accessed]:
-        """Every access on the node."""
         chain = self.city.chain
         newest = chain.rpc.send(eth_methods.block_number())
         logs = chain.rpc.send(eth_methods.logs(0, newest, [chain.contracts.access_log]))

@@ -219,8 +219,6 @@ def test_a_batch_beside_a_liar_is_asked_for_again_at_once(
 
 @dataclass
 class Noting(Generic[T]):
-    """A flow; what it asks of the gateway is noted."""
-
     flow: Awaitable[T]
     asked: list[HttpCall[object]]
 

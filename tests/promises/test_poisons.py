@@ -116,7 +116,6 @@ class Town:
         """Selectors of what was sent."""
 
     def name(self, poison: bytes) -> bytes:
-        """A name that nobody has yet."""
         self._number += 1
         return poison + str(self._number).encode()
 

@@ -50,7 +50,6 @@ def use(town: Town, basis: bytes, count: int, *, fields: int = 0b101) -> list[Ac
 
 
 def decoded(town: Town, contract: bytes) -> Sequence[Event]:
-    """Every event of a contract on the node."""
     chain = town.city.chain
     newest = chain.rpc.send(eth_methods.block_number())
     logs = chain.rpc.send(eth_methods.logs(0, newest, [contract]))
@@ -58,7 +57,6 @@ def decoded(town: Town, contract: bytes) -> Sequence[Event]:
 
 
 def events(town: Town) -> list[Accessed]:
-    """Every access on the node."""
     found = decoded(town, town.city.chain.contracts.access_log)
     return [one for one in found if isinstance(one, Accessed)]
 

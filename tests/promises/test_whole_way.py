@@ -30,8 +30,6 @@ pytestmark = pytest.mark.slow
 
 @dataclass
 class Town:
-    """A city with a gateway, and a client for each party."""
-
     city: City
     gateway: GatewayProcess
     clients: dict[bytes, SignedClient]
@@ -91,7 +89,6 @@ class Town:
             self.city.chain.wait_for_block()
 
     def ask(self, person: Person, **changes: Any) -> dict[str, Any]:
-        """What the bank would ask the person for."""
         salt, now = secrets.token_bytes(32), int(time.time())
         asked = {
             "consumer": to_hex(self.city.terms.consumer.address),
@@ -119,7 +116,6 @@ class Town:
         return str(given["handle"])
 
     def grant(self, person: Person, ask: dict[str, Any], request: str | None) -> httpx.Response:
-        """Let the person grant what was asked."""
         record = Authorization(
             subject=person.subject.id,
             consumer=self.city.terms.consumer.address,
@@ -183,7 +179,6 @@ class Town:
         return self.send(body)
 
     def send(self, body: bytes) -> httpx.Response:
-        """Send a body with accesses."""
         headers = {"content-type": "application/json"}
         return httpx.post(
             f"{self.gateway.url}/v1/accesses", content=body, headers=headers, timeout=30
@@ -198,7 +193,6 @@ def good(response: httpx.Response, status: int = 200) -> dict[str, Any]:
 
 
 def problem(response: httpx.Response, status: int, slug: str) -> dict[str, Any]:
-    """Return the problem that an answer is."""
     assert response.status_code == status, response.text
     assert response.headers["content-type"] == "application/problem+json"
     found: dict[str, Any] = response.json()

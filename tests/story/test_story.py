@@ -34,8 +34,6 @@ OUTCOMES = {
 
 @dataclass(frozen=True)
 class Told:
-    """A story that was told and left running."""
-
     run: Run
     data: Path
     status: int

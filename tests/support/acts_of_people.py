@@ -601,7 +601,6 @@ def is_not_revoked(found: Kept) -> bool:
 def owner(
     world: World, authorization: int, subject: int, signer: int, fits: Callable[[Kept], bool]
 ) -> tuple[bytes, bytes, int]:
-    """An authorization, its subject (for zero) or another one, and who signs."""
     known = world.state.authorizations
     id_ = pick(world.authorizations, authorization, lambda id_: id_ in known and fits(known[id_]))
     found = known.get(id_)

@@ -101,8 +101,6 @@ class City(PersonalData):
 
 
 class KeyholderProcesses:
-    """Keyholders as processes of their own, each with its keystore."""
-
     def __init__(self, chain: Chain, home: Path, holders: Sequence[Holdings]) -> None:
         self._chain = chain
         self._home = home
@@ -246,8 +244,6 @@ def _why_not_ready(url: str, lacking: Container[str]) -> str | None:
 
 @dataclass
 class GatewayProcess:
-    """A gateway in a process of its own, and where it is."""
-
     url: str
     process: Forked
     log: Path

@@ -25,8 +25,6 @@ OUTCOME: Final = 95
 
 @dataclass
 class MemoryJournal:
-    """A journal as a list."""
-
     kept: Sequence[ReleaseEntry | JournalFault | JournalEnd]
     name: str = "gateway"
     owner: bytes | None = None

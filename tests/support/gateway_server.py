@@ -50,8 +50,6 @@ class Signing:
 
 @dataclass
 class GatewayServer:
-    """A gateway that serves."""
-
     app: FastAPI
     settings: Settings
     chain: Chain

@@ -39,8 +39,6 @@ def honest(method: str, params: list[Any], result: Any) -> Any:
 
 @dataclass
 class NodeProxy:
-    """A listening proxy."""
-
     upstream: str
     limits: Limits = field(default_factory=Limits)
     lie: Lie = honest

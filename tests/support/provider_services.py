@@ -30,8 +30,6 @@ class Crash(BaseException):
 
 @dataclass
 class FakeUpload:
-    """One upload at the gateway."""
-
     base: int
     lines: list[EncryptedRecord | WithdrawnRecord] = field(default_factory=list)
     version: int | None = None

@@ -31,8 +31,6 @@ _PREFIXES: Final = {
 
 @dataclass(frozen=True)
 class ServiceProcess:
-    """A service, and where it is."""
-
     module: str
     port: int
     process: Forked

@@ -86,6 +86,5 @@ def changed(
 
 
 def tombstone(dataset: bytes, version: int, record: EncryptedRecord) -> ErasureEntry:
-    """The tombstone of a record, as the index has it."""
     place = Place(9, bytes(32), 1_800_000_000, b"t" * 32)
     return ErasureEntry(dataset, record.entry().root, version, place)

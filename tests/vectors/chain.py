@@ -142,7 +142,6 @@ def _trail(chain: SmallChain) -> tuple[tuple[Log, ...], End]:
 
 
 def step_vector(event: Accessed, before: bytes, head: bytes) -> dict[str, Any]:
-    """Return one access, laid out."""
     return {
         "event": event.name,
         "basis": to_hex(event.basis),

@@ -185,7 +185,6 @@ def another_statement_than_was_signed(case: Case) -> ReleaseTask:
 
 
 def retold_for(case: Case, record: Authorization) -> ReleaseTask:
-    """The task for an access on another authorization."""
     request = case.world.request(case.world.grant_record(record))
     return case.retold(request, case.world.record(request))
 

@@ -88,7 +88,6 @@ def test_software_passkey_is_accepted_on_chain(on_chain: Verdict) -> None:
 
 
 def with_flags(flags: int) -> Assertion:
-    """What a passkey with these flags signs."""
     data = bytearray(MADE.authenticator_data)
     data[32] = flags
     return msgspec.structs.replace(MADE, authenticator_data=bytes(data))

@@ -27,8 +27,6 @@ PASSWORD = "correct horse"
 
 @dataclass(frozen=True)
 class Service:
-    """A service on a directory of its own."""
-
     module: str
     prefix: str
     home: Path
@@ -53,7 +51,6 @@ class Service:
     def run(
         self, *arguments: str, changes: Mapping[str, str] | None = None
     ) -> subprocess.CompletedProcess[str]:
-        """Run one command."""
         return subprocess.run(
             [sys.executable, "-m", self.module, *arguments],
             env={**self.environment, **(changes or {})},

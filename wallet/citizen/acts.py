@@ -81,7 +81,6 @@ async def act(deployment: Deployment, signer: SubjectSigner, what: Act) -> Mined
 
 
 def revocation(subject: bytes, authorization: bytes) -> Revocation:
-    """Return the end of an authorization."""
     return Revocation(subject, authorization, _deadline())
 
 

@@ -211,7 +211,6 @@ class PersonKeys:
         return tuple(self.signer(identity) for identity in self.identities.active)
 
     def note_subjects(self, subjects: Sequence[EnrolledSubject]) -> tuple[Identity, ...]:
-        """Note which ids the keys got; return those that are new."""
         by_signer = {subject.signer.lower(): subject for subject in subjects}
         turning = {each.next_entry: each for each in self.identities.active if each.next_entry}
         changed = []

@@ -58,7 +58,6 @@ class ChainDesk:
             raise IdentityError(UNKNOWN_ON_CHAIN, "there is no such dataset")
 
     async def subject(self, subject: bytes) -> SubjectState:
-        """Return a subject's state."""
         return await self._ask(contract_reads.subject_of(self._contracts, subject))
 
     async def follows(self, authority: bytes, former: bytes) -> bool:

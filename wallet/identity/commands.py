@@ -60,7 +60,6 @@ def take_over(settings: IdentitySettings, options: argparse.Namespace) -> None:
 
 
 def run(settings: IdentitySettings, _: argparse.Namespace) -> int:
-    """Serve."""
     configure_logs(settings.log_level)
     keys = load_authority(_keystore(settings), read_password(parse_source(settings.password)))
     read_deployment(settings.deployment)  # so that a wrong file is said before anything is opened

@@ -190,7 +190,6 @@ class Database:
                 yield connection
 
     async def close(self) -> None:
-        """Close the connections."""
         await self._engine.dispose()
 
 

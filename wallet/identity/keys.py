@@ -49,7 +49,6 @@ class AuthorityKeys:
 
     @property
     def address(self) -> bytes:
-        """The authority's."""
         return address_of(self.account)
 
 

@@ -61,7 +61,6 @@ class LookupLog:
         return int(key[0]) if key is not None else 0
 
     async def settle(self, lookup: int, outcome: LookupOutcome) -> None:
-        """Note the outcome."""
         async with self.database.begin() as connection:
             await connection.execute(
                 update(lookups).where(lookups.c.id == lookup).values(outcome=outcome.value)
@@ -90,7 +89,6 @@ class LookupLog:
     async def note_owners(
         self, provider: bytes, dataset: bytes, kind: str, count: int, now: int
     ) -> None:
-        """Note that a provider asked for owners."""
         row = {"at": now, "provider": provider, "dataset": dataset, "kind": kind, "count": count}
         async with self.database.begin() as connection:
             await connection.execute(insert(owner_lists).values(row))

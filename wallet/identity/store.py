@@ -179,7 +179,6 @@ class Store:
         return count
 
     async def person(self, kind: PersonKind, number: str) -> Person | None:
-        """Return who has a number."""
         query = select(people.c.id, people.c.name).where(
             people.c.kind == kind.value, people.c.number == number
         )

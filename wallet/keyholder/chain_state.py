@@ -80,7 +80,6 @@ class RecentAccesses:
         block.places.append(event.log_index)
 
     def find(self, block_number: int, log_index: int) -> KnownAccess | None:
-        """Return the access at a place."""
         block = self._blocks.get(block_number)
         if block is None:
             return None
@@ -185,7 +184,6 @@ class ChainState:
         return self._first_block
 
     def access(self, block_number: int, log_index: int) -> KnownAccess | None:
-        """Return the access at a place."""
         return self._accesses.find(block_number, log_index)
 
     def stop(self, use: Request, sequence: int) -> Stop | None:
@@ -205,7 +203,6 @@ class ChainState:
         return schema
 
     def publication(self, dataset: bytes, version: int) -> Publication | None:
-        """Return one version of a dataset."""
         known = self._state.datasets.get(dataset)
         if known is None or not 1 <= version <= len(known.publications):
             return None
@@ -232,12 +229,10 @@ class ChainState:
             return None  # the contract takes any bytes
 
     def link_bounds(self, subject: bytes) -> LinkBounds:
-        """Return which links of a subject count."""
         return link_bounds(self._state, subject)
 
     @property
     def identity_authorities(self) -> frozenset[bytes]:
-        """The active ones."""
         parties = self._state.parties
         return frozenset(each for each in parties if self.has_role(each, Roles.IDENTITY_AUTHORITY))
 
@@ -246,7 +241,6 @@ class ChainState:
         return has_role(self._state.parties.get(address), role)
 
     def provider(self, dataset: bytes) -> bytes | None:
-        """Return who registered a dataset."""
         known = self._state.datasets.get(dataset)
         return None if known is None else known.provider
 

@@ -141,7 +141,6 @@ def check_journal(settings: KeyholderSettings, _: argparse.Namespace) -> None:
 
 
 def run(settings: KeyholderSettings, _: argparse.Namespace) -> int:
-    """Serve."""
     configure_logs(settings.log_level)
     holdings, _password = _holdings(settings)
     read_deployment(settings.deployment)  # so that a wrong file is said before anything is opened

@@ -103,7 +103,6 @@ _Group = tuple[Sequence[Entry], asyncio.Future[None]]
 
 
 def entry_of(release: VerifiedRelease, now: int) -> ReleaseEntry:
-    """Return what is noted of a release."""
     by_owner = groupby(release.records, key=lambda record: record.owner)
     return ReleaseEntry(
         v=1,

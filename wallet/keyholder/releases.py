@@ -88,7 +88,6 @@ class Vault:
 
     @property
     def rosters(self) -> tuple[Roster, ...]:
-        """Those of the epochs that are here."""
         return tuple([seeds.roster for seeds in self._epochs.values()])
 
     def seeds(self, epoch: int | None) -> EpochSeeds:

@@ -72,8 +72,6 @@ class Rules:
 
 @dataclass(frozen=True, slots=True)
 class VerifiedRelease:
-    """A release that is due: these fields of these records, to this consumer, for this access."""
-
     access: bytes
     """Id of the access, 32 bytes."""
     digest: bytes

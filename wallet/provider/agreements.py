@@ -61,7 +61,6 @@ async def reclassify(
 async def withdraw_dataset(
     ledger: ChainAccess, key: PartyKey | None, dataset: bytes, reason: str
 ) -> Mined:
-    """Withdraw a dataset for good."""
     return await transact(ledger, key, contract_calls.withdraw_dataset(dataset, reason))
 
 
@@ -123,14 +122,12 @@ async def approve(
 async def decline(
     ledger: ChainAccess, key: PartyKey | None, application: bytes, reason: str
 ) -> Mined:
-    """Decline an application."""
     return await transact(ledger, key, contract_calls.decline(application, reason))
 
 
 async def withdraw_agreement(
     ledger: ChainAccess, key: PartyKey | None, agreement: bytes, reason: str
 ) -> Mined:
-    """End an agreement."""
     return await transact(ledger, key, contract_calls.withdraw_agreement(agreement, reason))
 
 

@@ -173,7 +173,6 @@ class Description(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return (*key, self.number_column, *(field.name for field in self.fields))
 
     def in_encoding(self, encoding: Encoding) -> "Description":
-        """Return the description of the same file in another encoding."""
         return msgspec.structs.replace(self, encoding=encoding)
 
     def terms(self) -> DatasetTerms:

@@ -102,7 +102,6 @@ class QualityReport(msgspec.Struct, frozen=True, tag_field="v", tag=1):
 
     @property
     def defective(self) -> int:
-        """Records that have a defect."""
         return self.records - self.sound
 
     def encode(self) -> bytes:
@@ -150,7 +149,6 @@ class QualityLog:
             self._remarks.append(text)
 
     def report(self, dataset: str, unit: Literal["line", "row"]) -> QualityReport:
-        """Return what was found."""
         return QualityReport(
             dataset=dataset,
             unit=unit,
@@ -195,7 +193,6 @@ class RowChecker:
         self._verify_key = lru_cache(_KEYS_REMEMBERED)(_KEYS[description.key_kind])
 
     def check(self, cells: Cells) -> Row | tuple[Defect, ...]:
-        """Return the row, or all its defects."""
         line, texts = cells
         defects: list[Defect] = []
         key = ""

@@ -158,7 +158,6 @@ class RemoteServices:
             raise ProviderError("Provider", f"{error}; {'; '.join(errors)}".rstrip("; ")) from error
 
     def begin(self, dataset: bytes, base: int) -> str:
-        """Begin an upload."""
         return self._client.run(with_retries(uploads.begin_upload(dataset, base))).upload
 
     def state(self, upload: str) -> UploadState | None:
@@ -198,11 +197,9 @@ class RemoteServices:
         return self._client.run(datasets.wait_for_publication(self._ledger, dataset, head))
 
     def serve(self, upload: str, version: int) -> None:
-        """Have the gateway serve it."""
         self._client.run(with_retries(uploads.serve_publication(upload, version)))
 
     def drop(self, upload: str) -> None:
-        """Give an upload up."""
         try:
             self._client.run(with_retries(uploads.drop_upload(upload)))
         except ProblemError as error:

@@ -41,7 +41,6 @@ class Summary:
         self.newest: deque[AccessRow] = deque(maxlen=_MOST_ROWS)
 
     def add(self, row: AccessRow) -> None:
-        """Count one access."""
         self.outcomes[row.outcome] += 1
         self.consumers[row.consumer] += 1
         self.datasets[row.dataset] += 1

@@ -54,7 +54,6 @@ class Process:
 
     @property
     def is_running(self) -> bool:
-        """Whether the process is there."""
         return self._popen is not None and self._popen.poll() is None
 
     def start(self) -> None:

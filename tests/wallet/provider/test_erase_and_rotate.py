@@ -93,7 +93,6 @@ class Bank:
         self.ledger = ChainAccess(self.chain.deployment, own_node=True)
 
     def access(self, owner: Owner, *, item: bytes = bytes(32), patience: float = 20) -> Opened:
-        """Access what an owner granted; return what was opened."""
         (request,) = access.prepare(
             *(self.ledger, self.client.key, self.opening.encryption_key, self.book),
             *(owner.authorization, FIELDS),
