@@ -291,10 +291,10 @@ class ReleaseContents:
         self, dataset: bytes, owners: Sequence[OwnerRecords]
     ) -> list[OwnerRecords]:
         """Take out what has a tombstone on chain, though nobody had it erased here: no keyholder opens it."""
-        gone = await self._erased(dataset, [one for each in owners for one in each.records])
+        gone = await self._erased(dataset, [record for each in owners for record in each.records])
         return [
             msgspec.structs.replace(
-                each, records=tuple([_cleared(one, gone) for one in each.records])
+                each, records=tuple([_cleared(record, gone) for record in each.records])
             )
             for each in owners
         ]
@@ -302,7 +302,7 @@ class ReleaseContents:
     async def _erased(self, dataset: bytes, records: Sequence[PublishedRecord]) -> frozenset[bytes]:
         if not records or not self._chain.snapshot.erasures.get(dataset):
             return frozenset()
-        return await self._chain.erased(dataset, [one.entry.root for one in records])
+        return await self._chain.erased(dataset, [record.entry.root for record in records])
 
     async def _of_dataset(self, one: Wanted, publication: ServedPublication) -> ReleaseContent:
         if one.record != ZERO_WORD:

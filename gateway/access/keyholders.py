@@ -148,19 +148,23 @@ def _unavailable(have: int, needed: int, reasons: Sequence[str]) -> UnavailableE
 
 
 def _short(rosters: Iterable[Roster], have: Collection[bytes]) -> list[Roster]:
-    return [one for one in rosters if sum(map(have.__contains__, one.members)) < one.threshold]
+    return [
+        roster
+        for roster in rosters
+        if sum(map(have.__contains__, roster.members)) < roster.threshold
+    ]
 
 
 def _portions(tasks: Sequence[bytes]) -> list[list[bytes]]:
     """Divide tasks by their size: a long statement among them must not make the others' body too large."""
     portions: list[list[bytes]] = []
     room = 0
-    for one in tasks:
-        room -= len(one)
+    for task in tasks:
+        room -= len(task)
         if room < 0 or not portions:
             portions.append([])
-            room = _MOST_QUESTION - len(one)
-        portions[-1].append(one)
+            room = _MOST_QUESTION - len(task)
+        portions[-1].append(task)
     return portions
 
 
@@ -177,7 +181,7 @@ class Keyholders:
     ) -> None:
         """`rosters`: the oldest first. `hedge`: seconds after which another one is asked beside those that have not answered."""
         self._clients = tuple(clients)
-        self._rosters = {one.epoch: one for one in rosters}
+        self._rosters = {roster.epoch: roster for roster in rosters}
         self._newest = tuple(rosters[-1:])
         """The roster by which it is told who is ready; none before the first ceremony."""
         self._statements = statements
@@ -207,12 +211,12 @@ class Keyholders:
         asked: _Asks = {}
         try:
             self._ask_more(questions, asked)
-            while asked and any(one.is_open() for one in questions):
+            while asked and any(question.is_open() for question in questions):
                 await self._next(questions, asked)
         finally:
             for task in asked:
                 task.cancel()
-        return [one.answer() for one in questions]
+        return [question.answer() for question in questions]
 
     async def availability(self) -> Availability:
         """Return how many keyholders can release now, as of at most two seconds ago."""
@@ -348,7 +352,7 @@ class Keyholders:
 
     async def _next(self, questions: Sequence[_Question], asked: _Asks) -> None:
         """Wait for an answer, at most for the time after which another keyholder is asked too."""
-        is_other_left = any(one.unasked for one in questions if one.is_open())
+        is_other_left = any(question.unasked for question in questions if question.is_open())
         patience = self._hedge if is_other_left else None
         done, _ = await asyncio.wait(asked, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
         for task in done:

@@ -151,15 +151,15 @@ def _settled(directory: Path) -> Iterator[tuple[Sent, Settled]]:
         signed: dict[int, Sent] = {}
         nonces: dict[bytes, int] = {}
         for frame in opened.frames(max(opened.segment - _SEGMENTS + 1, 0)):
-            for one in decode_records(frame.payload):
-                if isinstance(one, Sent) and one.accesses:
-                    nonces[one.hash] = one.nonce
-                    if one.signatures:  # a replacement has the same accesses and no signatures
-                        signed[one.nonce] = one
-                elif isinstance(one, Settled) and one.outcomes and one.hash in nonces:
-                    sent = signed.pop(nonces.pop(one.hash), None)
+            for record in decode_records(frame.payload):
+                if isinstance(record, Sent) and record.accesses:
+                    nonces[record.hash] = record.nonce
+                    if record.signatures:  # a replacement has the same accesses and no signatures
+                        signed[record.nonce] = record
+                elif isinstance(record, Settled) and record.outcomes and record.hash in nonces:
+                    sent = signed.pop(nonces.pop(record.hash), None)
                     if sent is not None:
-                        yield sent, one
+                        yield sent, record
     finally:
         opened.close()
 

@@ -137,7 +137,7 @@ async def follow_inbox(request: Request) -> EventSourceResponse:
                 told = ids
                 shown = InboxAnswer(requests=[_entry(services, one) for one in found])
                 yield {"event": "requests", "data": shown.model_dump_json()}
-            await listener.wait(*(inbox_topic(one.id) for one in subjects))
+            await listener.wait(*(inbox_topic(subject.id) for subject in subjects))
 
     return EventSourceResponse(events())
 

@@ -43,7 +43,7 @@ async def get_applications(request: Request) -> ApplicationsAnswer:
     services = services_of(request)
     index, party = services.index, await party_account(request)
     await services.freshness.catch_up()
-    provides = any(one.provider == party for one in index.snapshot.datasets.values())
+    provides = any(dataset.provider == party for dataset in index.snapshot.datasets.values())
     if provides:
         await require_role(request, party, Roles.PROVIDER)
     found = await (

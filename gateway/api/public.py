@@ -127,7 +127,9 @@ async def get_catalogue(request: Request) -> Response:
         "@type": "dcat:Catalog",
         "dct:title": "泉城公共数据目录 / Quancheng catalogue",
         "dcat:dataset": [
-            _dcat(one, snapshot) for one in snapshot.datasets.values() if not one.withdrawn
+            _dcat(dataset, snapshot)
+            for dataset in snapshot.datasets.values()
+            if not dataset.withdrawn
         ],
     }
     body = json.dumps(document, ensure_ascii=False).encode()
@@ -149,17 +151,17 @@ async def get_purposes(request: Request) -> PurposesAnswer:
     return PurposesAnswer(
         purposes=[
             PurposeShown(
-                purpose=to_hex(one.id),
-                code=one.code,
-                texts=[TextShown(language=name, template=text) for name, text in one.texts],
-                max_validity=one.max_validity,
-                max_uses=one.max_uses,
-                min_interval=one.min_interval,
-                retention=one.retention,
-                active=one.active,
-                fields={to_hex(dataset): str(mask) for dataset, mask in one.fields.items()},
+                purpose=to_hex(purpose.id),
+                code=purpose.code,
+                texts=[TextShown(language=name, template=text) for name, text in purpose.texts],
+                max_validity=purpose.max_validity,
+                max_uses=purpose.max_uses,
+                min_interval=purpose.min_interval,
+                retention=purpose.retention,
+                active=purpose.active,
+                fields={to_hex(dataset): str(mask) for dataset, mask in purpose.fields.items()},
             )
-            for one in snapshot.purposes.values()
+            for purpose in snapshot.purposes.values()
         ]
     )
 
@@ -168,7 +170,7 @@ async def get_purposes(request: Request) -> PurposesAnswer:
 async def get_parties(request: Request) -> PartiesAnswer:
     """Show all parties."""
     parties = services_of(request).index.snapshot.parties.values()
-    return PartiesAnswer(parties=[_party(one) for one in parties])
+    return PartiesAnswer(parties=[_party(party) for party in parties])
 
 
 @router.get("/parties/{address}")

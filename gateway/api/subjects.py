@@ -102,7 +102,7 @@ async def get_receipt(
 
 async def _ids_of(request: Request) -> tuple[bytes, ...]:
     """Return the ids of whoever sent a request, closed ones too: what was granted can still be revoked."""
-    return tuple(one.id for one in await subjects_of(request))
+    return tuple(subject.id for subject in await subjects_of(request))
 
 
 async def _access(request: Request, subjects: tuple[bytes, ...], access: bytes) -> AccessEntry:

@@ -188,7 +188,7 @@ class Inbox:
 
     async def waiting(self, subjects: Sequence[SubjectEntry]) -> tuple[StoredAsk, ...]:
         """Return what waits for these subjects, the newest first."""
-        known = {one.id: one for one in subjects}
+        known = {subject.id: subject for subject in subjects}
         found = await self._store.of_subjects(tuple(known), int(self._clock()))
         return tuple(one for one in found if _is_for(known[one.subject], one.created_at))
 
@@ -200,7 +200,7 @@ class Inbox:
             ConflictError: It was granted.
         """
         kept = await self._store.get(ask)
-        known = {one.id: one for one in subjects}
+        known = {subject.id: subject for subject in subjects}
         if not _is_for(known.get(kept.subject), kept.created_at):
             raise UnknownError("request")
         return await self._store.refuse(ask, reason)

@@ -182,8 +182,8 @@ def _second_uses(told: PlayReport, ledger: Ledger) -> int:
         id_ for id_, one in ledger.accesses if one.outcome is not Outcome.DUPLICATE_REQUEST
     )
     numbers: dict[bytes, set[int]] = defaultdict(set)
-    for one in told.accesses:
-        numbers[one.access].add(one.sequence)
+    for access in told.accesses:
+        numbers[access.access].add(access.sequence)
     twice = sum(number - 1 for number in uses.values())
     return twice + sum(len(some) - 1 for some in numbers.values())
 

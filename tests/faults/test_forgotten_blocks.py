@@ -184,7 +184,9 @@ def test_what_comes_out_otherwise_is_reported(stage: Stage) -> None:
     relayed = standing(stage)
     forget(stage)
     use(stage, relayed)
-    [now] = [one for one in events_of(stage) if isinstance(one, Accessed) and one.basis == basis]
+    [now] = [
+        event for event in events_of(stage) if isinstance(event, Accessed) and event.basis == basis
+    ]
     assert (now.outcome, now.sequence) == (Outcome.UNKNOWN_BASIS, used.recorded.sequence)
     number = used.recorded.sequence
     said = f"was Allowed as number {number}, is UnknownBasis as number {number}"

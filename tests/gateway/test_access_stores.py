@@ -163,7 +163,7 @@ async def test_an_ask_waits_until_it_is_answered_or_its_time_is_over(database: D
     inbox = InboxStore(database)
     first, second, third = [await inbox.put(ask(f"R{n}")) for n in range(3)]
     subjects = (first.subject, b"\x09" * 32)
-    assert [one.id for one in await inbox.of_subjects(subjects, NOW)] == [
+    assert [of_subject.id for of_subject in await inbox.of_subjects(subjects, NOW)] == [
         third.id,
         second.id,
         first.id,
@@ -174,7 +174,7 @@ async def test_an_ask_waits_until_it_is_answered_or_its_time_is_over(database: D
     assert await inbox.refuse(second.id, "still no") == refused
     with refused_as("request-state"):
         await inbox.refuse(first.id, "too late")
-    assert [one.id for one in await inbox.of_subjects(subjects, NOW)] == [third.id]
+    assert [of_subject.id for of_subject in await inbox.of_subjects(subjects, NOW)] == [third.id]
     assert await inbox.of_subjects(subjects, NOW + 100) == ()
     assert (await inbox.get(third.id)).state_at(NOW + 100) == "expired"
     assert (await inbox.get(first.id)).state_at(NOW + 100) == "granted"

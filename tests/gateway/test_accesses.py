@@ -312,13 +312,15 @@ async def test_while_too_few_keyholders_are_ready_nothing_is_recorded(
         holder.down = True
     await asyncio.sleep(0.1)
     submissions = [desk.submission(desk.chain.authorize()) for _ in range(50)]
-    answers = await asyncio.gather(*(desk.accesses.answer(one) for one in submissions))
-    assert {slug(one.problem) for one in answers} == {"cannot-record"}
+    answers = await asyncio.gather(
+        *(desk.accesses.answer(submission) for submission in submissions)
+    )
+    assert {slug(answer.problem) for answer in answers} == {"cannot-record"}
     assert f"{3 - down} of 3 keyholders are ready" in str(answers[0].problem)
     assert len(desk.chain.recorded) == 1
     for holder in desk.holders:
         holder.down = False
-    again = await asyncio.gather(*(desk.accesses.answer(one) for one in submissions))
+    again = await asyncio.gather(*(desk.accesses.answer(submission) for submission in submissions))
     assert all(released(one).records for one in again)
     assert len(desk.chain.recorded) == 51
 

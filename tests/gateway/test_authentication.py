@@ -120,7 +120,7 @@ async def test_a_request_counts_once_also_after_a_restart(chain: Chain, tmp_path
         headers = first.signed_headers(signing, "POST", path, body)
         headers["content-type"] = "application/json"
         answers = [await first.http.post(path, content=body, headers=headers) for _ in range(3)]
-        assert [one.status_code for one in answers] == [201, 401, 401]
+        assert [answer.status_code for answer in answers] == [201, 401, 401]
         assert problem(answers[1]) == (401, "replayed")
         port, authority = first.settings.port, first.authority
     async with serve_gateway(chain, tmp_path, url, authorities=(authority,)) as second:

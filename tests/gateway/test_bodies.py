@@ -222,14 +222,14 @@ async def test_a_failure_nobody_expected_tells_nothing(
 
 
 def test_every_error_has_a_problem_and_every_problem_an_error() -> None:
-    raised: set[object] = {one.usual for one in _subclasses(ProblemError)} | {
+    raised: set[object] = {subclass.usual for subclass in _subclasses(ProblemError)} | {
         *_OF_REVERTS.values(),
         *BodyFault,
     }
     for path in Path("gateway").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Call) and getattr(node.func, "id", "").endswith("Error"):
-                raised |= {one.value for one in node.args[1:2] if isinstance(one, ast.Constant)}
+                raised |= {arg.value for arg in node.args[1:2] if isinstance(arg, ast.Constant)}
     named = {one for one in raised if " " not in str(one)}
     # The last ones are told by keyholders, and by a rate.
     assert named | {"release-over", "release-stopped", "throttled"} == KINDS.keys()

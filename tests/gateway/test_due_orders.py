@@ -53,7 +53,10 @@ async def test_what_was_never_in_force_is_not_due(chain: Chain, database: Databa
     def found(index: Index) -> set[str]:
         orders = index.snapshot.orders.values()
         at = chain.now() + 10_000
-        return {one.key for one in unreviewed_orders(orders, Bounds(review_within=0), at)}
+        return {
+            unreviewed_order.key
+            for unreviewed_order in unreviewed_orders(orders, Bounds(review_within=0), at)
+        }
 
     settings = FollowerSettings(poll_interval=0.01)
     async with AsyncRpc(chain.node.url) as rpc:

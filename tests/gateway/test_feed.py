@@ -71,8 +71,8 @@ async def test_accesses_events_and_alerts_are_heard_as_they_happen(gateway: Gate
             chain.record, [request(gateway, 2**60 + number) for number in range(3)]
         )
         accesses = await following.until("accesses", 3)
-        assert [one["sequence"] for one in accesses] == [one.sequence for one in recorded]
-        assert {one["outcome"] for one in accesses} == {"UnknownBasis"}
+        assert [access["sequence"] for access in accesses] == [one.sequence for one in recorded]
+        assert {access["outcome"] for access in accesses} == {"UnknownBasis"}
         alert = StoredAlert(0, "key", "rate", "warning", None, None, 1, 2, "many", 1_800_000_000)
         await gateway.services.alerts.put(alert)
         gateway.services.topics.notify(ALERTS)
@@ -90,9 +90,9 @@ async def test_who_was_away_goes_on_where_it_was(gateway: GatewayServer) -> None
     query = f"?after={recorded[1].sequence}&after_event=0"
     async with feed(gateway, query) as following:
         accesses = await following.until("accesses", 2)
-        assert [one["sequence"] for one in accesses] == [one.sequence for one in recorded[2:]]
+        assert [access["sequence"] for access in accesses] == [one.sequence for one in recorded[2:]]
         events = await following.until("events", 5)
-        keys = [one["key"] for one in events]
+        keys = [event["key"] for event in events]
         assert keys == sorted(set(keys))
         assert keys[0] == 1
 

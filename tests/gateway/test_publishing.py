@@ -130,7 +130,7 @@ async def test_a_version_is_sealed_part_by_part_and_anew_after_a_failure(
     assert sealed.head == head_of(records)
     served = await desk.publishing.publish(sealed, 1, head_of(records), 0)
     answer = await desk.publications.all_records(served, len(records))
-    assert [one.record for one in answer.records] == records
+    assert [record.record for record in answer.records] == records
 
 
 async def test_every_owner_gets_all_records_with_a_proof(desk: Desk) -> None:
@@ -164,9 +164,9 @@ async def test_a_delta_leaves_the_old_version_provable_and_the_new_one_whole(des
     assert await stored_records(desk.database) == before + 29, "what did not change is not copied"
     for publication, records in ((first, RECORDS), (second, whole)):
         answer = await desk.publications.all_records(publication, 1000)
-        assert [one.record for one in answer.records] == records
+        assert [record.record for record in answer.records] == records
         assert answer.proof is not None
-        leaves = [one.entry.leaf() for one in answer.records]
+        leaves = [record.entry.leaf() for record in answer.records]
         verify_range(leaves, answer.proof, publication.head)
 
 
@@ -223,7 +223,7 @@ async def test_too_many_records_are_refused_and_can_be_read_in_runs(desk: Desk) 
     with refused_as("too-many-records"):
         await desk.publications.all_records(publication, len(RECORDS) - 1)
     run = await desk.publications.records_between(publication, 100, 1000)
-    assert [one.record for one in run.records] == RECORDS[100:]
+    assert [record.record for record in run.records] == RECORDS[100:]
 
 
 WRONG_LINES: list[tuple[str, Callable[[list[bytes]], list[bytes]], str]] = [
@@ -331,7 +331,7 @@ async def test_of_two_bodies_for_the_same_place_one_is_stored(desk: Desk) -> Non
         desk.publishing.receive(upload, WHOLE, 0, in_pieces(ndjson(other))),
         return_exceptions=True,
     )
-    failed = [one for one in results if isinstance(one, BaseException)]
+    failed = [result for result in results if isinstance(result, BaseException)]
     assert [slug(one) for one in failed] == ["out-of-step"]
     sealed = await desk.publishing.seal(upload)
     assert sealed.head in (head_of(RECORDS), head_of(other))
@@ -456,7 +456,7 @@ async def test_an_erased_record_is_gone_from_every_version_and_its_neighbours_st
         await desk.publishing.erase(tombstone(DATASET, 1, victim))
     for publication in (first, second):
         answer = await desk.publications.records_of_owner(publication, victim.owner)
-        by_number = {one.entry.number: one.record for one in answer.records}
+        by_number = {record.entry.number: record.record for record in answer.records}
         assert by_number[victim.number] is None
         assert by_number[1 - victim.number] is not None
         assert len(verify_owner(answer.proof, victim.owner, publication.head)) == 2
@@ -465,4 +465,6 @@ async def test_an_erased_record_is_gone_from_every_version_and_its_neighbours_st
         for file in folder.iterdir():
             data = file.read_bytes()
             assert victim.salt not in data, file.name
-            assert not any(one in data for one in victim.ciphertexts if one), file.name
+            assert not any(ciphertext in data for ciphertext in victim.ciphertexts if ciphertext), (
+                file.name
+            )

@@ -145,13 +145,13 @@ async def test_a_keyholder_is_shown_each_statement_once_and_only_if_it_wants_it(
     wanting.wants_statements = True
     bases = [desk.chain.authorize() for _ in range(3)]
     for _ in range(2):
-        for answer in await desk.accesses.answer_all([desk.submission(one) for one in bases]):
+        for answer in await desk.accesses.answer_all([desk.submission(basis) for basis in bases]):
             released(answer)
         desk.holders[1].down = True  # now the first is always asked
-        for answer in await desk.accesses.answer_all([desk.submission(one) for one in bases]):
+        for answer in await desk.accesses.answer_all([desk.submission(basis) for basis in bases]):
             released(answer)
-    records = {one: desk.chain.records[one].record for one in bases}
-    assert wanting.seen == {to_hex(one): record_to_object(records[one]) for one in bases}
+    records = {basis: desk.chain.records[basis].record for basis in bases}
+    assert wanting.seen == {to_hex(basis): record_to_object(records[basis]) for basis in bases}
     for holder in desk.holders[1:]:
         assert holder.tasks
         assert not [task for task in holder.tasks if "authorization" in task]
@@ -182,7 +182,7 @@ async def test_long_statements_come_in_several_bodies(monkeypatch: pytest.Monkey
         for basis in (*records, unknown)
     ]
     *answers, lost = await asked.ask(tasks)
-    assert all(isinstance(one, tuple) and len(one) == 2 for one in answers)
+    assert all(isinstance(answer, tuple) and len(answer) == 2 for answer in answers)
     assert not isinstance(lost, tuple)
     # The third may be asked for the unknown one, or two refusals are enough.
     assert sorted(fake.asked for fake in fakes)[1:] == [[4, 1, 1, 1], [4, 1, 1, 1]]

@@ -61,7 +61,7 @@ def make_subkeys(sharing: Sharing) -> list[HolderSubkeys]:
 
 
 def make_parts(subkeys: list[HolderSubkeys], salt: bytes = SALT) -> list[HolderParts]:
-    return [derive_parts(one, SCHEMA, NUMBER, salt, (0, 2)) for one in subkeys]
+    return [derive_parts(subkey, SCHEMA, NUMBER, salt, (0, 2)) for subkey in subkeys]
 
 
 def with_share(parts: HolderParts, place: int, share: Share) -> HolderParts:
@@ -103,9 +103,9 @@ def test_any_fewer_holders_miss_a_subset_and_the_error_names_it(sharing: Sharing
 @pytest.mark.parametrize("sharing", SHARINGS)
 def test_every_subset_has_a_seed_of_its_own_and_its_holders_know_it(sharing: Sharing) -> None:
     known: dict[tuple[int, ...], set[bytes]] = {}
-    for one in make_holders(sharing):
-        assert tuple(share.subset for share in one.seeds) == sharing.subsets_of(one.holder)
-        for share in one.seeds:
+    for holder in make_holders(sharing):
+        assert tuple(share.subset for share in holder.seeds) == sharing.subsets_of(holder.holder)
+        for share in holder.seeds:
             known.setdefault(share.subset, set()).add(share.secret)
     assert sorted(known) == list(sharing.subsets)
     assert all(len(seeds) == 1 for seeds in known.values())
@@ -177,7 +177,7 @@ def test_keys_differ_by_field_record_encryption_dataset_and_epoch() -> None:
     seeds = make_holders(sharing)[:2]
     other_dataset = Schema(bytes(32), SCHEMA.names)
     renamed = Schema(SCHEMA.dataset, ("name", "district", "size"))
-    later = [msgspec.structs.replace(one, epoch=EPOCH + 1) for one in seeds]
+    later = [msgspec.structs.replace(seed, epoch=EPOCH + 1) for seed in seeds]
     found: list[bytes] = []
     for holders, schema, number, salt in (
         (seeds, SCHEMA, 7, SALT),
@@ -186,10 +186,12 @@ def test_keys_differ_by_field_record_encryption_dataset_and_epoch() -> None:
         (seeds, other_dataset, 7, SALT),
         (later, SCHEMA, 7, SALT),
     ):
-        keys = combine_subkeys(sharing, [derive_subkeys(one, schema.dataset) for one in holders])
-        for one in provider_keys(keys, schema, number, salt, (0, 1, 2)).fields:
-            found += [one.key, one.salt]
-    keys = combine_subkeys(sharing, [derive_subkeys(one, SCHEMA.dataset) for one in seeds])
+        keys = combine_subkeys(
+            sharing, [derive_subkeys(holder, schema.dataset) for holder in holders]
+        )
+        for field in provider_keys(keys, schema, number, salt, (0, 1, 2)).fields:
+            found += [field.key, field.salt]
+    keys = combine_subkeys(sharing, [derive_subkeys(seed, SCHEMA.dataset) for seed in seeds])
     (area,) = provider_keys(keys, renamed, 7, SALT, (2,)).fields
     found += [area.key, area.salt]
     assert len(set(found)) == len(found) == 32

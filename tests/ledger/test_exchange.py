@@ -82,7 +82,7 @@ REFUSAL = Refusal("urn:quancheng:problem:not-final", "Not final", 425, "wait")
 
 def owner_proof() -> PublicationProof:
     entries = [RECORD.entry()]
-    return prove_owner(MerkleTree.of(one.leaf() for one in entries), entries, RECORD.owner)
+    return prove_owner(MerkleTree.of(entry.leaf() for entry in entries), entries, RECORD.owner)
 
 
 @pytest.mark.parametrize("single", [True, False])

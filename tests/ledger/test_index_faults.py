@@ -121,7 +121,7 @@ async def test_what_hangs_on_a_dataset_that_nobody_registered_is_nothing(
     assert await index.publication(published.dataset, 1) is None
     assert await index.authorization(granted.authorization) is None
     uses = await index.accesses_after(0)
-    assert [one.kind for one in uses if one.basis == granted.authorization] == ["unknown"] * 2
+    assert [use.kind for use in uses if use.basis == granted.authorization] == ["unknown"] * 2
 
 
 async def test_bytes_that_do_not_decode_are_a_fault(

@@ -97,7 +97,7 @@ def test_what_waits_for_an_earlier_one_can_be_handed_in_anew(tmp_path: Path) -> 
             )
             for nonce in range(3)
         )
-        hashes = rpc.send_many([eth_methods.send_raw_transaction(one.raw) for one in others])
+        hashes = rpc.send_many([eth_methods.send_raw_transaction(other.raw) for other in others])
         waiting = rpc.send(pool)
         hand_in_anew(rpc, to_hex(address_of(KEY)), list(map(to_hex, hashes)))
         assert rpc.send(pool) == waiting == b'{"pending":"0x0","queued":"0x2"}'

@@ -115,10 +115,10 @@ def by_colluding(*liars: int) -> Change:
 
     def change(parts: HolderParts) -> HolderParts:
         shares = [
-            msgspec.structs.replace(one, secret=bytes(len(one.secret)))
-            if set(one.subset) & set(liars)
-            else one
-            for one in parts.shares
+            msgspec.structs.replace(share, secret=bytes(len(share.secret)))
+            if set(share.subset) & set(liars)
+            else share
+            for share in parts.shares
         ]
         return msgspec.structs.replace(parts, shares=tuple(shares))
 

@@ -26,12 +26,15 @@ def functions() -> Iterator[tuple[ContractName, AbiItem]]:
 
 
 def count_texts(parameters: tuple[AbiParameter, ...]) -> int:
-    return sum(one.type.startswith("string") + count_texts(one.components) for one in parameters)
+    return sum(
+        parameter.type.startswith("string") + count_texts(parameter.components)
+        for parameter in parameters
+    )
 
 
 def arguments(parameters: tuple[AbiParameter, ...], texts: Iterator[str]) -> list[Any]:
     """One value for each parameter, with these texts in their places."""
-    return [argument(one, texts) for one in parameters]
+    return [argument(parameter, texts) for parameter in parameters]
 
 
 def argument(parameter: AbiParameter, texts: Iterator[str]) -> Any:

@@ -172,11 +172,15 @@ async def test_a_thousand_requests_with_a_thousand_keys_are_recorded_in_several_
     sent = dict.fromkeys(result.transaction for result in results)
     receipts = [chain.rpc.send(eth_methods.receipt(one)) for one in sent]
     assert len(receipts) >= 3
-    assert all(one is not None and one.gas_used <= GAS_CAP for one in receipts)
+    assert all(receipt is not None and receipt.gas_used <= GAS_CAP for receipt in receipts)
     opened = Journal.open(tmp_path)
     state = read_journal(opened)
     opened.close()
-    failed = [one for one in state.transactions.values() if not _succeeded(one.settled)]
+    failed = [
+        transaction
+        for transaction in state.transactions.values()
+        if not _succeeded(transaction.settled)
+    ]
     assert not failed, "none had to be split after it failed"
 
 
@@ -565,7 +569,9 @@ async def test_closing_waits_for_what_is_on_its_way_or_being_journaled(
     state = read_journal(journal)
     journal.close()
     assert state.open_transactions() == []
-    assert all(isinstance(one.settled, Settled) for one in state.transactions.values())
+    assert all(
+        isinstance(transaction.settled, Settled) for transaction in state.transactions.values()
+    )
 
 
 # A chain that is not the one it was
@@ -775,7 +781,7 @@ def chain_transactions(chain: Chain) -> list[bytes]:
         eth_methods.logs(0, newest, [chain.contracts.access_log, chain.contracts.registry])
     )
     events = decoder.decode_all(logs)
-    return [one.transaction for one in events if isinstance(one, Accessed | EncryptionKeySet)]
+    return [event.transaction for event in events if isinstance(event, Accessed | EncryptionKeySet)]
 
 
 async def test_the_clock_is_never_set_behind_the_newest_block(own_chain: Chain) -> None:

@@ -93,9 +93,9 @@ def check_trail(chain: Chain, run: Run, requests: Sequence[AccessRequest]) -> No
     accesses = accesses_on_chain(chain)
     by_sequence = {access.sequence: access for access in accesses}
     assert [access.sequence for access in accesses] == list(range(1, len(accesses) + 1))
-    assert recorded_ids(chain, accesses) == Counter(struct_hash(one) for one in requests)
+    assert recorded_ids(chain, accesses) == Counter(struct_hash(request) for request in requests)
     told = {access.access for access in run.told}
-    assert told == {struct_hash(one) for one in requests}
+    assert told == {struct_hash(request) for request in requests}
     # Nobody was told two different things, before the crash and after it.
     assert len({(a.access, a.sequence, a.outcome, a.transaction) for a in run.told}) == len(told)
     for access in run.told:

@@ -303,7 +303,9 @@ def test_other_format_is_refused() -> None:
 def test_journal_tells_what_is_open_and_which_nonce_is_next() -> None:
     state = folded([OPENED, sent(4, 1), sent(0, 2, PARTY, b"")], [OPENED, sent(5, 3), settled(1)])
     assert state.next_nonce == 6
-    assert [(one.key, one.segment) for one in state.open_transactions()] == [
+    assert [
+        (transaction.key, transaction.segment) for transaction in state.open_transactions()
+    ] == [
         ((PARTY, 0), 1),
         ((ACCOUNT, 5), 2),
     ]
@@ -325,7 +327,9 @@ def test_given_up_transaction_is_not_open_and_its_nonce_can_be_used_again() -> N
     state = folded([OPENED, sent(4, 1), GivenUp(bytes([1]) * 32, "replaced")])
     assert state.open_transactions() == []
     state.read([Frame(1, encode_records([sent(4, 2)]))])
-    assert [one.carried_out.hash for one in state.open_transactions()] == [bytes([2]) * 32]
+    assert [transaction.carried_out.hash for transaction in state.open_transactions()] == [
+        bytes([2]) * 32
+    ]
 
 
 def test_mark_does_not_go_back_by_an_old_segment_but_by_a_reconciliation() -> None:

@@ -51,8 +51,8 @@ def consumers(chain: Chain) -> list[Party]:
 
 
 def name(chain: Chain, recorder: Party, *consumers: Party) -> None:
-    for one in consumers:
-        chain.send(one, contract_calls.name_recorder(recorder.address))
+    for consumer in consumers:
+        chain.send(consumer, contract_calls.name_recorder(recorder.address))
 
 
 async def answers(
@@ -75,13 +75,13 @@ async def test_one_skipped_consumer_between_others_leaves_them_as_they_are(
     async with running_recorder(chain, recorder_party, tmp_path) as recorder:
         found = await answers(recorder, requests)
         others = [one for one in found[:3] + found[6:] if isinstance(one, RecordedAccess)]
-        assert [one.outcome for one in others] == [Outcome.ALLOWED] * 6
-        numbers = sorted(one.sequence for one in others)
+        assert [other.outcome for other in others] == [Outcome.ALLOWED] * 6
+        numbers = sorted(other.sequence for other in others)
         assert numbers == list(range(numbers[0], numbers[0] + 6))
         for error in found[3:6]:
             assert isinstance(error, RecorderNotNamedError)
             assert error.recorder == recorder_party.address
-        assert len({one.transaction for one in others}) == 1
+        assert len({other.transaction for other in others}) == 1
         # No nonce of it was used, so the same bytes are taken once it has named the recorder.
         for request in requests[3:6]:
             used = more_views.nonce_used(chain.contracts, second.address, request.nonce)
@@ -106,7 +106,7 @@ def on_chain(chain: Chain, first: int) -> set[tuple[int, int, int]]:
     )
     events = EventDecoder(chain.contracts).decode_all(logs)
     accesses = [event for event in events if isinstance(event, Accessed)]
-    return {(one.sequence, one.block.number, one.log_index) for one in accesses}
+    return {(access.sequence, access.block.number, access.log_index) for access in accesses}
 
 
 def signed_dismissal(chain: Chain) -> SignedTransaction:

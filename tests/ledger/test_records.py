@@ -229,9 +229,11 @@ def test_the_gateway_cannot_confirm_a_guessed_value() -> None:
 
 def test_control_the_secret_salt_does_confirm_a_value() -> None:
     record = encrypted()
-    for one in open_fields(SCHEMA, record, keys_for(record, tuple(range(12)))):
-        value = VALUES[one.index].encode()
-        assert field_leaf(one.salt, SCHEMA.encoded[one.index], value) == record.leaves[one.index]
+    for field in open_fields(SCHEMA, record, keys_for(record, tuple(range(12)))):
+        value = VALUES[field.index].encode()
+        assert (
+            field_leaf(field.salt, SCHEMA.encoded[field.index], value) == record.leaves[field.index]
+        )
 
 
 def test_one_released_field_tells_nothing_that_confirms_another() -> None:

@@ -47,7 +47,7 @@ def test_a_whole_trail_replays_without_findings(copy: Copy) -> None:
     assert (report.logs, report.accesses, report.end) == (len(copy.logs), 40, copy.end)
     # The duplicates are checked against the signature of the request that they repeat.
     assert report.signatures == 40
-    outcomes = {one.outcome: one.count for one in report.outcomes}
+    outcomes = {outcome.outcome: outcome.count for outcome in report.outcomes}
     assert outcomes == {
         Outcome.ALLOWED: report.releases,
         Outcome.FIELDS_EXCEEDED: 4,
@@ -85,7 +85,7 @@ def test_an_edited_access_is_named_by_its_number_and_place(copy: Copy) -> None:
 def test_one_edit_is_not_found_again_in_every_later_call(copy: Copy) -> None:
     edit_an_outcome(copy)
     report = replayed(copy, end=copy.end, journals=False)
-    assert [one.kind for one in report.findings] == [Kind.WRONG_OUTCOME, Kind.WRONG_HEAD]
+    assert [finding.kind for finding in report.findings] == [Kind.WRONG_OUTCOME, Kind.WRONG_HEAD]
 
 
 @pytest.mark.parametrize(
@@ -151,7 +151,9 @@ def test_a_faulty_journal_is_a_finding_and_the_rest_is_compared(copy: Copy) -> N
     replay.feed(copy.logs)
     report = replay.finish()
     faults = [
-        (one.problem, one.source) for one in report.findings if one.kind is Kind.JOURNAL_FAULT
+        (finding.problem, finding.source)
+        for finding in report.findings
+        if finding.kind is Kind.JOURNAL_FAULT
     ]
     assert faults == [("line 7: no entry", "gateway B")]
     assert kinds(report) >= {Kind.JOURNAL_FAULT, Kind.WRONG_OUTCOME, Kind.WRONG_HEAD}

@@ -69,7 +69,11 @@ def test_an_event_on_which_no_decision_depends_is_missed_by_its_number(
 
 def test_the_last_event_of_a_contract_is_missed_by_the_count(history: History) -> None:
     (place,) = history.places("OrderReviewed")
-    found = [one for one in history.replayed(without(place)).findings if one.kind is Kind.OTHER_END]
+    found = [
+        finding
+        for finding in history.replayed(without(place)).findings
+        if finding.kind is Kind.OTHER_END
+    ]
     assert len(found) == 1
     assert "Catalogue ends at event" in found[0].problem
 
@@ -77,7 +81,7 @@ def test_the_last_event_of_a_contract_is_missed_by_the_count(history: History) -
 def test_replay_goes_on_behind_a_gap(history: History) -> None:
     """One event left out is not found again at every event that follows."""
     place = history.places("PartyAdmitted")[2]
-    kinds = [one.kind for one in history.replayed(without(place)).findings]
+    kinds = [finding.kind for finding in history.replayed(without(place)).findings]
     assert kinds.count(Kind.MISSING_EVENT) == 1
 
 
@@ -225,7 +229,7 @@ def test_a_node_without_a_block_that_a_keyholder_noted_is_a_finding(history: His
     last = int(history.logs[-1]["blockNumber"], 16)
     journals = [noted(history, last, b"\x05" * 32)]
     report = replay_node(history.rpc, history.chain.deployment, journals)
-    found = [one for one in report.findings if one.kind is Kind.OTHER_BLOCK]
+    found = [finding for finding in report.findings if finding.kind is Kind.OTHER_BLOCK]
     assert found
     assert {one.source for one in found} == {"keyholder 1"}
     assert report.end_check == "NOT CHECKED: whether this is the end"
@@ -258,9 +262,9 @@ def test_newest_events_left_out_with_states_to_match_are_found_by_a_known_end_on
     history.proxy.lie = lie
     journals = [noted(history, block)]
     report = replay_node(history.rpc, chain.deployment, journals)
-    assert Kind.OTHER_END not in {one.kind for one in report.findings}
+    assert Kind.OTHER_END not in {finding.kind for finding in report.findings}
     report = replay_node(history.rpc, chain.deployment, journals, known_end=history.end.known)
-    assert Kind.OTHER_END in {one.kind for one in report.findings}
+    assert Kind.OTHER_END in {finding.kind for finding in report.findings}
 
 
 def test_the_newest_block_is_the_finals(history: History) -> None:

@@ -89,7 +89,7 @@ class Case:
         return replay.finish(self.city.trail.end)
 
     def found(self) -> list[Kind]:
-        return [one.kind for one in self.replayed().findings]
+        return [finding.kind for finding in self.replayed().findings]
 
 
 @pytest.fixture
@@ -128,9 +128,9 @@ def test_a_release_that_notes_a_block_from_an_act_on_is_a_finding(
         case.release(block)
     case.act(20, act)
     report = case.replayed()
-    assert [one.kind for one in report.findings] == [Kind.STOPPED_RELEASE] * 2
-    assert {one.source for one in report.findings} == {"keyholder 1"}
-    assert {one.sequence for one in report.findings} == {1}
+    assert [finding.kind for finding in report.findings] == [Kind.STOPPED_RELEASE] * 2
+    assert {finding.source for finding in report.findings} == {"keyholder 1"}
+    assert {finding.sequence for finding in report.findings} == {1}
     assert report.releases == 5  # with the gateway's
 
 
@@ -205,4 +205,4 @@ def test_judged_by_the_deployments_window_and_not_by_the_keyholders(case: Case) 
         [Journal(case.city.trail.entries, "gateway"), case.journal],
     )
     replay.feed(case.city.trail.logs)
-    assert [one.kind for one in replay.finish().findings] == [Kind.LATE_RELEASE]
+    assert [finding.kind for finding in replay.finish().findings] == [Kind.LATE_RELEASE]

@@ -101,10 +101,10 @@ class Case:
         """Let the gateway's journal say that accesses were not handed out."""
         entries = self.city.trail.entries
         entries[:] = [
-            msgspec.structs.replace(one, released=False, key=None)
-            if one.sequence in sequences
-            else one
-            for one in entries
+            msgspec.structs.replace(entry, released=False, key=None)
+            if entry.sequence in sequences
+            else entry
+            for entry in entries
         ]
 
     def access(self, sequence: int) -> Accessed:
@@ -166,7 +166,7 @@ class Case:
         )
 
     def found(self) -> list[tuple[Kind, int | None]]:
-        return [(one.kind, one.sequence) for one in self.replayed().findings]
+        return [(finding.kind, finding.sequence) for finding in self.replayed().findings]
 
 
 @pytest.fixture
@@ -195,7 +195,9 @@ def test_200_burnt_one_use_authorizations_are_given_back_and_can_be_used() -> No
     assert report.findings == ()
     assert (report.voids, report.unchecked_voids) == (200, 0)
     assert report.void_check == "200 uses given back"
-    assert [one.outcome for one in report.outcomes] == [Outcome.ALLOWED]  # in spite of the interval
+    assert [outcome.outcome for outcome in report.outcomes] == [
+        Outcome.ALLOWED
+    ]  # in spite of the interval
 
 
 def test_a_use_comes_back_with_the_last_use_before_it() -> None:
@@ -209,7 +211,7 @@ def test_a_use_comes_back_with_the_last_use_before_it() -> None:
     case.use(0)
     report = case.replayed()
     assert report.findings == ()
-    assert [one.outcome for one in report.outcomes] == [Outcome.ALLOWED]
+    assert [outcome.outcome for outcome in report.outcomes] == [Outcome.ALLOWED]
 
 
 @pytest.mark.parametrize("last_use", [0, 9, 19])
@@ -277,7 +279,9 @@ def test_a_void_by_the_number_of_anothers_access_takes_nothing_from_that_one(
     if first == 1:
         case.void(2, basis=0)
     report = case.replayed()
-    assert [(one.kind, one.sequence) for one in report.findings] == [(Kind.WRONG_VOID, 2)]
+    assert [(finding.kind, finding.sequence) for finding in report.findings] == [
+        (Kind.WRONG_VOID, 2)
+    ]
     assert "was no allowed access of" in report.findings[0].problem
     assert (report.voids, report.unchecked_voids) == (2, 0)
 
@@ -459,7 +463,7 @@ def test_a_trail_that_jumps_to_a_high_number_costs_no_memory_and_no_time(case: C
     case.use(0)
     replay.feed([*logs, *case.city.trail.logs[len(logs) :]])
     report = replay.finish(voidable=range(1, 99))
-    assert Kind.MISSING_ACCESS in {one.kind for one in report.findings}
+    assert Kind.MISSING_ACCESS in {finding.kind for finding in report.findings}
 
 
 def voidable(case: Case, journals: Sequence[MemoryJournal], *rosters: Roster) -> list[int]:
@@ -643,7 +647,7 @@ def forged(case: Case) -> bytes:
 def test_a_line_that_a_keyholder_forged_is_found_and_counts_for_nothing(case: Case) -> None:
     case.invent(0)
     case.release(1, 0, signature=forged(case))
-    found = {one.kind: one for one in case.replayed().findings}
+    found = {finding.kind: finding for finding in case.replayed().findings}
     assert set(found) == {Kind.WRONG_SIGNATURE, Kind.UNSIGNED_ACCESS}
     wrong, unsigned = found[Kind.WRONG_SIGNATURE], found[Kind.UNSIGNED_ACCESS]
     assert (wrong.party, wrong.source) == (None, "keyholder 0")
@@ -662,7 +666,7 @@ def test_no_forged_line_makes_a_right_void_wrong(case: Case, at_first: bool) -> 
     if not at_first:
         case.release(1, 0, 1, signature=forged(case))
     report = case.replayed()
-    assert [one.kind for one in report.findings] == [Kind.WRONG_SIGNATURE] * 2
+    assert [finding.kind for finding in report.findings] == [Kind.WRONG_SIGNATURE] * 2
     assert report.finding_count == 2
     assert report.unchecked_voids == 0
 
@@ -671,7 +675,9 @@ def test_a_foreign_gateways_forged_line_is_not_the_recorders(case: Case) -> None
     case.invent(0)
     line = entry_of(case.access(1), case.city.parties.recorder)
     foreign = MemoryJournal([line], "gateway B", KEYHOLDERS[7])
-    found = {one.kind: one for one in case.replayed([*case.journals(), foreign]).findings}
+    found = {
+        finding.kind: finding for finding in case.replayed([*case.journals(), foreign]).findings
+    }
     assert found[Kind.WRONG_SIGNATURE].party is None
     assert found[Kind.UNSIGNED_ACCESS].party == case.city.parties.recorder.address
 

@@ -96,7 +96,8 @@ def trace(events: Iterable[Event], thing: Thing, name: bytes) -> list[TraceEntry
 
 def acts(entries: list[TraceEntry]) -> list[str]:
     return [
-        f"{one.act} {one.outcome.title}" if one.outcome is not None else one.act for one in entries
+        f"{entry.act} {entry.outcome.title}" if entry.outcome is not None else entry.act
+        for entry in entries
     ]
 
 

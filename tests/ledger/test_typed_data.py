@@ -74,7 +74,7 @@ def wallet_request(record: SignedRecord, domain: Domain) -> dict[str, Any]:
     return {
         "types": {
             "EIP712Domain": [{"name": name, "type": kind} for name, kind in parts.items()],
-            schema.name: [{"name": one.name, "type": one.kind.name} for one in schema.fields],
+            schema.name: [{"name": field.name, "type": field.kind.name} for field in schema.fields],
         },
         "primaryType": schema.name,
         "domain": {

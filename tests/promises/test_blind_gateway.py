@@ -78,7 +78,7 @@ def attack(target: Target, loot: Iterable[bytes], seeds: HolderSeeds) -> bool:
     dataset = target.city.schema.dataset
     mine = {share.subset: share.secret for share in derive_subkeys(seeds, dataset).subkeys}
     (missing,) = [subset for subset in SHARING.subsets if subset not in mine]
-    for candidate in {one for data in loot for one in _keys_in(data) if _looks_random(one)}:
+    for candidate in {key for data in loot for key in _keys_in(data) if _looks_random(key)}:
         if target.opens(candidate):  # the field's key itself
             return True
         as_seed = derive_subkeys(HolderSeeds(2, seeds.epoch, (Share(missing, candidate),)), dataset)

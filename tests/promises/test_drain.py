@@ -50,7 +50,7 @@ def recorded(city: City, basis: bytes) -> Counter[bytes]:
     logs = chain.rpc.send(eth_methods.logs(0, newest, [chain.contracts.access_log]))
     events = EventDecoder(chain.contracts).decode_all(logs)
     return Counter(
-        access_id(one) for one in events if isinstance(one, Accessed) and one.basis == basis
+        access_id(event) for event in events if isinstance(event, Accessed) and event.basis == basis
     )
 
 
@@ -85,8 +85,8 @@ def test_a_gateway_told_to_stop_answers_all_that_is_under_way(city: City, tmp_pa
         town.close()
     assert {answer.status_code for answer in answers} == {httpx.codes.OK}
     results = [decode_result(answer.content) for answer in answers[:SINGLES]]
-    results += [one for answer in answers[SINGLES:] for one in decode_results(answer.content)]
+    results += [result for answer in answers[SINGLES:] for result in decode_results(answer.content)]
     asked = [struct_hash(one.request) for group in groups for one in group]
-    assert [one.recorded.access for one in results if one.recorded is not None] == asked
-    assert all(city.open(one) for one in results)
+    assert [result.recorded.access for result in results if result.recorded is not None] == asked
+    assert all(city.open(result) for result in results)
     assert recorded(city, basis) == Counter(asked)

@@ -135,5 +135,5 @@ def test_everything_is_there_after_a_restart(town: Town, city: City, tmp_path: P
         regulator = restarted.as_party(city.chain.parties.regulator)
         lines = regulator.get("/v1/journal").text.splitlines()
         sequences = [json.loads(line).get("sequence") for line in lines]
-        assert [one for one in sequences if one] == [first.recorded.sequence]  # type: ignore[union-attr]
+        assert [sequence for sequence in sequences if sequence] == [first.recorded.sequence]  # type: ignore[union-attr]
         restarted.close()

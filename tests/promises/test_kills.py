@@ -181,15 +181,15 @@ class Stage:
         }
         released = {
             entry.access
-            for one in self.journals()
-            for entry in one.entries()
+            for journal in self.journals()
+            for entry in journal.entries()
             if isinstance(entry, ReleaseEntry)
         }
         uses = Counter(ids)
         return Losses(
             released_unrecorded=len(released - allowed),
             acknowledged_lost=len(told - on_chain),
-            used_twice=sum(uses[one] - 1 for one in client.requests if uses[one] > 1),
+            used_twice=sum(uses[request] - 1 for request in client.requests if uses[request] > 1),
         )
 
     def replay(self, town: Town) -> ReplayReport:
@@ -236,8 +236,8 @@ def check_retries(stage: Stage, client: Client, *, forgot: bool = False) -> None
                 client.send(town, some)
         assert stage.losses(client) == Losses(0, 0, 0)
         report = stage.replay(town)
-        assert {one.kind for one in report.findings} <= (FORGOTTEN if forgot else set())
-    uses = Counter(access_id(one) for one in stage.accesses() if one.basis == client.basis)
+        assert {finding.kind for finding in report.findings} <= (FORGOTTEN if forgot else set())
+    uses = Counter(access_id(access) for access in stage.accesses() if access.basis == client.basis)
     assert uses == Counter(client.requests)
     opened = {str(stage.city.open(one)) for one in client.told}
     assert len(opened) == 1
@@ -251,7 +251,7 @@ def test_a_gateway_killed_at_any_step_of_an_access_loses_nothing_and_counts_once
     stage.kill_at(step, client)
     assert len(client.told) == 1
     stage.city.chain.wait_for_block()
-    cut_off = {access_id(one) for one in stage.accesses()} & set(client.requests[1:])
+    cut_off = {access_id(access) for access in stage.accesses()} & set(client.requests[1:])
     assert bool(cut_off) == RECORDED[step]
     assert stage.losses(client) == Losses(0, 0, 0)
     check_retries(stage, client)

@@ -109,10 +109,10 @@ def test_with_all_keyholders_away_fifty_people_keep_their_one_use(town: Town) ->
     city.keyholders.stop(3)
     body = body_of(*(city.submission(basis) for basis in bases))
     results = decode_results(town.send(body).content)
-    assert {one.problem.type for one in results if one.problem is not None} == {
+    assert {result.problem.type for result in results if result.problem is not None} == {
         "urn:quancheng:problem:cannot-record"
     }
-    assert [one.recorded for one in results] == [None] * 50
+    assert [result.recorded for result in results] == [None] * 50
     assert good(town.bank.get("/v1/accesses"))["accesses"] == []
     city.keyholders.start()
     again = decode_results(town.send(body).content)

@@ -96,9 +96,9 @@ def uses_of(town: Town) -> list[dict[str, Any]]:
 def task_of(town: Town, person: Person, submission: KeyedSubmission, location: Location) -> bytes:
     """What a gateway would tell keyholders of an access to all records of a person."""
     records = sorted(town.city.records, key=lambda one: (one.owner, one.number))
-    entries = [one.entry() for one in records]
-    tree = MerkleTree.of(one.leaf() for one in entries)
-    own = [one.excerpt(()) for one in records if one.owner == person.owner]
+    entries = [record.entry() for record in records]
+    tree = MerkleTree.of(entry.leaf() for entry in entries)
+    own = [record.excerpt(()) for record in records if record.owner == person.owner]
     return encode_task(
         submission,
         location,
@@ -121,7 +121,7 @@ def everybody(town: Town, task: bytes) -> list[SealedParts | Refusal]:
 
 
 def types(answers: list[SealedParts | Refusal]) -> list[str]:
-    return [one.type if isinstance(one, Refusal) else "sealed" for one in answers]
+    return [answer.type if isinstance(answer, Refusal) else "sealed" for answer in answers]
 
 
 def journal_of(town: Town, path: Path) -> Journal:
@@ -215,11 +215,11 @@ def test_replay_finds_it_and_says_what_it_could_not_check(town: Town, tmp_path: 
     report = replayed(town, journal)
     assert (report.statements, report.unseen_statements) == (1, 2)
     assert "NOT CHECKED: 2" in report.statement_check
-    assert Kind.WRONG_STATEMENT not in {one.kind for one in report.findings}
+    assert Kind.WRONG_STATEMENT not in {finding.kind for finding in report.findings}
 
     # A gateway that recorded it all the same, and hands over its journal.
     report = replayed(town, journal, Told(wrong, access, told[0]))
-    found = [one for one in report.findings if one.kind is Kind.WRONG_STATEMENT]
+    found = [finding for finding in report.findings if finding.kind is Kind.WRONG_STATEMENT]
     assert [(one.source, one.sequence) for one in found] == [("told", access.sequence)]
     assert to_hex(struct_hash(wrong)) in found[0].problem
     assert (report.statements, report.unseen_statements) == (1, 1)
@@ -285,7 +285,7 @@ def test_a_renamed_consumer_keeps_its_grants(town: Town, tmp_path: Path) -> None
     assert use(town, basis)[1].status_code == 200
     report = replayed(town, journal_of(town, tmp_path / "journal.ndjson"))
     assert (report.statements, report.unseen_statements) == (1, 0)
-    assert Kind.WRONG_STATEMENT not in {one.kind for one in report.findings}
+    assert Kind.WRONG_STATEMENT not in {finding.kind for finding in report.findings}
 
 
 @pytest.mark.parametrize("first", ["rename", "grant"])
@@ -298,16 +298,16 @@ def test_in_one_block_the_place_of_the_grant_decides(town: Town, first: str) -> 
         new = f"{OTHER_NAME} {len(names)}"
         before, after = (new, names[-1]) if first == "rename" else (names[-1], new)
         records = [chain.stated(town.city.authorization(person), one) for one in (before, after)]
-        grants = [chain.grant_call(person.subject, one) for one in records]
+        grants = [chain.grant_call(person.subject, record) for record in records]
         admit = contract_calls.admit(bank.address, bank.roles, new)
         calls = [admit, *grants] if first == "rename" else [*grants, admit]
         receipts = chain.send_all(chain.parties.authority, calls)
         names.append(new)
-        if len({one.block_number for one in receipts}) == 1:
+        if len({receipt.block_number for receipt in receipts}) == 1:
             break
     right, wrong = map(struct_hash, records)
     wait_for(town, wrong)
-    consents = [Consent(one, person.link) for one in records]
+    consents = [Consent(record, person.link) for record in records]
     assert use(town, right, consents[0])[1].status_code == 200
     problem(use(town, wrong, consents[1])[1], 409, "statement-missing")
 

@@ -69,9 +69,9 @@ def test_uses_are_counted_exactly_however_many_come_at_once(
         runs = [pool.submit(use, town, basis, 4) for basis in bases for _ in range(3)]
         results = [one for run in runs for one in run.result()]
     counted = Counter(
-        (one.request.basis, one.recorded.outcome)
-        for one in results
-        if one.request is not None and one.recorded is not None
+        (result.request.basis, result.recorded.outcome)
+        for result in results
+        if result.request is not None and result.recorded is not None
     )
     for basis in bases:
         assert counted[basis, Outcome.ALLOWED] == 5
@@ -85,7 +85,7 @@ def test_nothing_is_allowed_after_a_revocation_was_final(town: Town, people: lis
         revoked = good(town.revoke(people[0], basis))["block_number"]
         results = [one for run in runs for one in run.result()]
     results += use(town, basis, 3)
-    recorded = [one.recorded for one in results if one.recorded is not None]
+    recorded = [result.recorded for result in results if result.recorded is not None]
     assert len(recorded) == len(results)
     for one in recorded:
         if one.block_number > revoked:
@@ -111,7 +111,7 @@ def test_every_release_has_a_record_and_every_record_a_signature(
     assert end["block"] >= found[-1].block.number
     assert [line["sequence"] for line in lines] == [one.sequence for one in found]
     acts = decoded(town, town.city.chain.contracts.authorizations)
-    revoked = {one.authorization for one in acts if isinstance(one, Revoked)}
+    revoked = {act.authorization for act in acts if isinstance(act, Revoked)}
     for line, event in zip(lines, found, strict=True):
         if line["released"] is not None:
             assert event.outcome == Outcome.ALLOWED

@@ -105,10 +105,12 @@ def burn(town: Town, bases: list[bytes]) -> None:
     thief = Party(f"A recorder that turned bad {secrets.token_hex(4)}", Roles.RECORDER)
     chain.admit(thief)
     chain.send(bank, contract_calls.name_recorder(thief.address))
-    requests = [contract_calls.encode_request(town.city.submission(one).request) for one in bases]
+    requests = [
+        contract_calls.encode_request(town.city.submission(basis).request) for basis in bases
+    ]
     group = contract_calls.RequestGroup(bank.address, tuple(requests))
     events = chain.accesses(chain.send(thief, contract_calls.record([group])))
-    assert [one.outcome for one in events] == [Outcome.ALLOWED] * len(bases)
+    assert [event.outcome for event in events] == [Outcome.ALLOWED] * len(bases)
     chain.send(bank, contract_calls.dismiss_recorder(thief.address))
 
 
@@ -150,7 +152,7 @@ def test_burnt_uses_are_given_back_by_one_command_and_shown_to_person_and_consum
     assert len(given) == PEOPLE
     assert all(one["transaction"] and one["last_use"] == 0 for one in given)
     left = [
-        chain.rpc.send(contract_reads.grant_of(chain.contracts, one)).uses_left for one in bases
+        chain.rpc.send(contract_reads.grant_of(chain.contracts, basis)).uses_left for basis in bases
     ]
     assert left == [1] * len(bases)
     report = audit("replay")
@@ -161,10 +163,15 @@ def test_burnt_uses_are_given_back_by_one_command_and_shown_to_person_and_consum
     events = [one for one in history if one["kind"] == "AccessVoided"]
     assert len(events) == PEOPLE
     accesses = {one["sequence"]: one["voided"] for one in history if one["kind"] == "access"}
-    assert {one["sequence"] for one in events} == {one for one in accesses if accesses[one]}
+    assert {event["sequence"] for event in events} == {
+        access for access in accesses if accesses[access]
+    }
     assert not accesses[1]
     consumers = good(town.bank.get("/v1/accesses"))["accesses"]
-    assert {one["voided"] for one in consumers if one["basis"] == to_hex(mine)} == {True, False}
+    assert {consumer["voided"] for consumer in consumers if consumer["basis"] == to_hex(mine)} == {
+        True,
+        False,
+    }
 
     result = decode_result(town.use(mine).content)
     assert result.release is not None
@@ -189,11 +196,11 @@ def test_a_use_between_replay_and_void_stands_and_the_others_are_given_back(
         given = audit("void", "--all", "--reason", "nobody signed it")
     assert given.code == ExitCode.REFUSED
     assert {one["authorization"] for one in given.document["uses"]} == {
-        to_hex(one) for one in bases if one != busy
+        to_hex(basis) for basis in bases if basis != busy
     }
     (passed,) = given.document["passed_over"]
     assert "UsedSince" in passed["problem"]
-    left = [chain.rpc.send(contract_reads.grant_of(chain.contracts, one)) for one in bases]
+    left = [chain.rpc.send(contract_reads.grant_of(chain.contracts, basis)) for basis in bases]
     assert [one.uses_left for one in left] == [3, 1, 3]
     assert left[1].last_use > 0
     assert {one["kind"] for one in audit("replay").document["findings"]} == {"unsigned access"}

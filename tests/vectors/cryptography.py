@@ -208,7 +208,9 @@ def _sharing_vectors(
 def record_vectors() -> dict[str, Any]:
     """One encrypted record with what it commits to, its opening, and proofs about its owner."""
     sharing, schema = secret_sharing.Sharing(2, 3), encoding.Schema(named("dataset"), NAMES)
-    subkeys = [secret_sharing.derive_subkeys(one, schema.dataset) for one in holders_of(sharing)]
+    subkeys = [
+        secret_sharing.derive_subkeys(holder, schema.dataset) for holder in holders_of(sharing)
+    ]
     keys = secret_sharing.combine_subkeys(sharing, subkeys)
     owner, drawn = named("owner 2"), stream("randomness")
     record = records.encrypt_record(

@@ -361,7 +361,7 @@ def packet_vector(roster: bytes) -> dict[str, Any]:
 def statement_vectors() -> dict[str, Any]:
     """Three keyholders' statements about the same two records, each signed beside another; the third one's parts are wrong."""
     stating = Stating(DOMAIN, _roster(MEMBERS))
-    secrets = {one.subset: (named(f"parts {one.subset}") * 2) for one in seeds_of(SHARING)}
+    secrets = {seed.subset: (named(f"parts {seed.subset}") * 2) for seed in seeds_of(SHARING)}
     wrong = _garbled(secrets)
     told = [stating.vector(number, secrets if number < 3 else wrong) for number in (1, 2, 3)]
     right = told[:2]
@@ -471,7 +471,7 @@ class Stating:
             "request": to_hex(asked),
             "roster": to_hex(self.roster),
             "about": to_hex(about),
-            "hashes": [to_hex(self._hash(asked, about, *one)) for one in mine.items()],
+            "hashes": [to_hex(self._hash(asked, about, *item)) for item in mine.items()],
             "leaf": to_hex(second),
             "root": to_hex(root),
             "signed": to_hex(signature + root + u32(1) + u32(2) + first),

@@ -392,7 +392,11 @@ NAMES: Final = Names(
 
 def consent_vectors() -> dict[str, Any]:
     """A signed record that says what it authorizes, and changes to it or to the names that are refused."""
-    (record,) = (one for one in example_records() if isinstance(one, typed_data.Authorization))
+    (record,) = (
+        example_record
+        for example_record in example_records()
+        if isinstance(example_record, typed_data.Authorization)
+    )
     refused: tuple[tuple[str, dict[str, Any], dict[str, Any]], ...] = (
         ("the words say fewer uses", {"max_uses": 1000}, {}),
         ("the words say fewer fields", {"fields": 0b1111}, {}),

@@ -306,7 +306,7 @@ class _Story:
     def _keys(self) -> DatasetKeys:
         sharing = Sharing(2, 3)
         return combine_subkeys(
-            sharing, [derive_subkeys(one, self._dataset) for one in holders_of(sharing)]
+            sharing, [derive_subkeys(holder, self._dataset) for holder in holders_of(sharing)]
         )
 
     def _opened(self, record: EncryptedRecord) -> tuple[OpenedField, ...]:

@@ -70,7 +70,7 @@ def record(number: int, epoch: int) -> EncryptedRecord:
         assemble_seeds(SHARING, n, epoch, [one for one in SEEDS[epoch] if n in one.subset])
         for n in (1, 2, 3)
     ]
-    keys = combine_subkeys(SHARING, [derive_subkeys(one, SCHEMA.dataset) for one in holders])
+    keys = combine_subkeys(SHARING, [derive_subkeys(holder, SCHEMA.dataset) for holder in holders])
     values = [f"{name} of {number}" for name in SCHEMA.names]
     return encrypt_record(SCHEMA, keys, owner=bytes(32), number=number, values=values)
 

@@ -597,7 +597,7 @@ def test_a_request_may_name_the_record_of_its_authorization_and_no_other(
 def test_a_record_of_the_run_shows_with_an_owners_proof_as_well(case: Case) -> None:
     item = case.items(case.owner)[1]
     request, location = item_case(case, item, bound=False)
-    only = tuple(one for one in case.task.records if one.entry().root == item)
+    only = tuple(record for record in case.task.records if record.entry().root == item)
     task = case.changed(submission=signed(request), location=location, records=only)
     assert verify(case.world, task).records == only
 

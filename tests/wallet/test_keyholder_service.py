@@ -164,7 +164,9 @@ async def city(chain: Chain, tmp_path: Path) -> AsyncIterator[City]:
             for number, holder in enumerate(holders, 1)
         ]
         await ready(clients)
-        handed = [await subkeys_of(one, chain, terms.dataset, provider_key) for one in clients[:2]]
+        handed = [
+            await subkeys_of(client, chain, terms.dataset, provider_key) for client in clients[:2]
+        ]
         keys = combine_subkeys(SHARING, handed)
         schema = Schema(terms.dataset, FIELDS)
         records = [
@@ -296,7 +298,7 @@ async def test_a_thief_of_the_signing_key_has_no_recorded_access_released_to_a_k
         assert isinstance(answer, SealedParts)
     for number in (1, 2, 3):
         entries = list(read_journal(city.home / f"holder{number}" / "releases.ndjson"))
-        keys = {one.key for one in entries if isinstance(one, ReleaseEntry)}
+        keys = {entry.key for entry in entries if isinstance(entry, ReleaseEntry)}
         assert keys == {to_hex(task.submission.key)}
 
 
@@ -334,7 +336,7 @@ async def test_a_batch_is_answered_task_by_task_in_order(city: City) -> None:
         ),
     )
     answers = await ask(city.clients[0], [good, lie, unknown, bad])
-    kinds = [one.type if isinstance(one, Refusal) else "sealed" for one in answers]
+    kinds = [answer.type if isinstance(answer, Refusal) else "sealed" for answer in answers]
     assert kinds == [
         "sealed",
         "urn:quancheng:problem:owner-mismatch",
@@ -402,11 +404,11 @@ async def test_data_about_nobody_is_released_under_an_agreement(city: City) -> N
     signed = digest(request, chain.deployment.domain_of(request))
     releases = [
         unpack(
-            city.answer_keys.opening(request.nonce).open(one.sealed, Purpose.RELEASE, signed),
+            city.answer_keys.opening(request.nonce).open(answer.sealed, Purpose.RELEASE, signed),
             Release,
         )
-        for one in answers
-        if isinstance(one, SealedParts)
+        for answer in answers
+        if isinstance(answer, SealedParts)
     ]
     for place, record in enumerate(records):
         parts = combine_parts(SHARING, [release.records[place] for release in releases])

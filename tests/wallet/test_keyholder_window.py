@@ -110,7 +110,7 @@ async def everybody(city: City, task: ReleaseTask) -> list[SealedParts | Refusal
 
 
 def types(answers: list[SealedParts | Refusal]) -> list[str]:
-    return [one.type if isinstance(one, Refusal) else "sealed" for one in answers]
+    return [answer.type if isinstance(answer, Refusal) else "sealed" for answer in answers]
 
 
 # (a) The same body before and after
@@ -177,9 +177,9 @@ async def test_the_same_request_opens_before_an_act_and_nothing_after_it_at_all_
     act(person)
     assert types(await everybody(city, person.task)) == [PROBLEM + "release-stopped"] * 3
     lines = [release_lines(city.home / f"holder{number}") for number in (1, 2, 3)]
-    assert [len(one) for one in lines] == [1, 1, 1]
+    assert [len(line) for line in lines] == [1, 1, 1]
     signature = to_hex(person.task.submission.signature)
-    assert {one[0].signature for one in lines} == {signature}
+    assert {line[0].signature for line in lines} == {signature}
 
 
 async def test_a_consumer_that_is_restricted_or_withdrawn_gets_nothing_again(city: City) -> None:
@@ -336,7 +336,7 @@ async def test_keyholders_before_and_after_a_revocation_open_nothing_and_replay_
         open_release(city, person.task, answers)
     journal = KeyholderJournal(home / "releases.ndjson", "behind")
     report = replay_node(city.chain.rpc, city.chain.deployment, [journal])
-    assert not [one for one in report.findings if one.source == "behind"]
+    assert not [finding for finding in report.findings if finding.source == "behind"]
 
 
 # A node that lacks events

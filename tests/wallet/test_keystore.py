@@ -100,7 +100,7 @@ def test_nothing_is_logged(keystore: Keystore, caplog: pytest.LogCaptureFixture)
         keystore.load("bank", Kind.ETHEREUM_KEY, OTHER_PASSWORD)
     assert keystore.load("bank", Kind.ETHEREUM_KEY, PASSWORD) == KEY
     # A chain that other tests share is mined in a thread of its own.
-    assert [one for one in caplog.records if one.thread == threading.get_ident()] == []
+    assert [record for record in caplog.records if record.thread == threading.get_ident()] == []
 
 
 def test_ethereum_key_opens_in_other_wallets(keystore: Keystore) -> None:

@@ -108,14 +108,14 @@ def done(result: subprocess.CompletedProcess[str]) -> str:
 @pytest.mark.slow
 def test_keyholders_hold_the_ceremony_and_serve(chain: Chain, tmp_path: Path) -> None:
     holders = [keyholder(chain, tmp_path, number) for number in (1, 2)]
-    members = [done(one.run("init")).split()[1] for one in holders]
+    members = [done(holder.run("init")).split()[1] for holder in holders]
     before = holders[0].run("draw", "--epoch", "2", "--threshold", "1", *out(members, tmp_path))
     assert (before.returncode, "not an active keyholder" in before.stderr) == (1, True)
     for member in members:
         call = contract_calls.admit(from_hex(member), Roles.KEYHOLDER, f"Keyholder {member}")
         chain.send(chain.parties.authority, call)
-    for one in holders:
-        assert "registered in block" in done(one.run("register"))
+    for holder in holders:
+        assert "registered in block" in done(holder.run("register"))
 
     drawing = ("draw", "--epoch", "2", "--threshold", "1", *out(members, tmp_path))
     done(holders[0].run(*drawing))
@@ -123,7 +123,7 @@ def test_keyholders_hold_the_ceremony_and_serve(chain: Chain, tmp_path: Path) ->
     packets = sorted(map(str, (tmp_path / "packets").glob("*.json")))
     assert len(packets) == 1
     done(holders[1].run("import", *packets))
-    reports = [done(one.run("check")) for one in holders]
+    reports = [done(holder.run("check")) for holder in holders]
     lines = [line.strip() for report in reports for line in report.splitlines() if "seed" in line]
     assert len(lines) == 2
     assert len(set(lines)) == 1  # both members see the same fingerprint

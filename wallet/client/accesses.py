@@ -80,8 +80,10 @@ def submit(
         return tuple(bytes(result) for result in results)
 
     submitted = [
-        msgspec.structs.replace(one.submission, consent=consents.get(one.submission.request.basis))
-        for one in requests
+        msgspec.structs.replace(
+            request.submission, consent=consents.get(request.submission.request.basis)
+        )
+        for request in requests
     ]
     submissions = Submissions(tuple(submitted), single=False)
     return HttpCall("POST", "/v1/accesses", read, body=encode_submissions(submissions))
@@ -143,7 +145,7 @@ async def use(
             break
         await pause(wait)
         wait = min(wait * 2, patience.longest)
-    return tuple(done[one.id] for one in requests)
+    return tuple(done[request.id] for request in requests)
 
 
 async def resume(
@@ -175,13 +177,13 @@ def _portions(
 ) -> list[list[KeptRequest]]:
     portions: list[list[KeptRequest]] = []
     room = 0
-    for one in requests:
-        statement = consents[one.submission.request.basis].authorization.statement
+    for request in requests:
+        statement = consents[request.submission.request.basis].authorization.statement
         room -= len(statement.encode())
         if room < 0 or not portions:
             portions.append([])
             room = _CONSENTS_BYTES - len(statement.encode())
-        portions[-1].append(one)
+        portions[-1].append(request)
     return portions
 
 

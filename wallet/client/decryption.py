@@ -107,7 +107,7 @@ class Faults(msgspec.Struct, frozen=True):
     @property
     def wrong(self) -> tuple[bytes, ...]:
         """Return who was wrong."""
-        return tuple(one.holder for one in self.proofs)
+        return tuple(proof.holder for proof in self.proofs)
 
 
 def _find_faults(
@@ -136,7 +136,7 @@ def _find_faults(
     signed = _signed(request, handed, keys, rosters, domain)
     unsigned = handed.keys() - signed.keys()
     proofs = _proofs(request, signed, rosters, domain)
-    rest = signed.keys() - {one.holder for one in proofs}
+    rest = signed.keys() - {proof.holder for proof in proofs}
     disputed = (rest - fitting.keys()) | _disputed(
         {holder: parts for holder, parts in fitting.items() if holder in rest}
     )
@@ -320,9 +320,11 @@ def _fitting(
 
     Those of further records are left: where a gateway leaves records out, that is not the keyholder's doing.
     """
-    numbers = {one.epoch: one.number_of(holder) for one in rosters if holder in one.members}
-    found = {_name(one): one for one in parts}
-    wanted = [_name(one) for one in records if one.epoch in numbers]
+    numbers = {
+        roster.epoch: roster.number_of(holder) for roster in rosters if holder in roster.members
+    }
+    found = {_name(part): part for part in parts}
+    wanted = [_name(record) for record in records if record.epoch in numbers]
     if len(found) != len(parts) or not found.keys() >= set(wanted):
         return None
     fitting = {name: found[name] for name in wanted}

@@ -119,7 +119,7 @@ class _Catalogue(msgspec.Struct, rename={"datasets": "dcat:dataset"}):
 def _titles(catalogue: bytes, dataset: bytes) -> list[str]:
     try:
         entries = msgspec.json.decode(catalogue, type=_Catalogue).datasets
-        return [one.title for one in entries if from_hex(one.dataset, 32) != dataset]
+        return [entry.title for entry in entries if from_hex(entry.dataset, 32) != dataset]
     except (*UNREADABLE, LedgerError) as error:
         raise ClientError(f"the catalogue is none: {error}") from error
 

@@ -172,7 +172,7 @@ def encode_receipt(receipt: Receipt) -> bytes:
         records=[
             _Record(
                 msgspec.Raw(encode_line(excerpt).rstrip()),
-                [_Field(one.index, one.value, to_hex(one.salt)) for one in opened.fields],
+                [_Field(field.index, field.value, to_hex(field.salt)) for field in opened.fields],
             )
             for excerpt, opened in zip(release.records, receipt.records, strict=True)
         ],
@@ -233,8 +233,10 @@ def _receipt(text: _Text) -> Receipt:
             OpenedRecord(
                 excerpt.entry(),
                 tuple(
-                    OpenedField(one.index, text.names[one.index], one.value, from_hex(one.salt, 32))
-                    for one in record.fields
+                    OpenedField(
+                        field.index, text.names[field.index], field.value, from_hex(field.salt, 32)
+                    )
+                    for field in record.fields
                 ),
             )
             for excerpt, record in zip(excerpts, text.records, strict=True)

@@ -203,7 +203,7 @@ class RequestBook:
         """
         with self._transaction():
             self._database.executemany(
-                "UPDATE requests SET stored = 1 WHERE id = ?", [(one,) for one in requests]
+                "UPDATE requests SET stored = 1 WHERE id = ?", [(request,) for request in requests]
             )
         self.destroy_spent_keys()
 

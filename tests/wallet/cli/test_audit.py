@@ -81,7 +81,9 @@ def test_a_trace_shows_the_whole_life_of_one_thing(
     }
     for option, value in wanted.items():
         entries = regulator.json("audit", "trace", option, value)["entries"]
-        assert [one["event"] for one in entries if one["event"] != "SubjectRegistered"] == life
+        assert [
+            entry["event"] for entry in entries if entry["event"] != "SubjectRegistered"
+        ] == life
     traced = regulator.json("audit", "trace", "--dataset", to_hex(terms.dataset))["entries"]
     events = [one["event"] for one in traced]
     assert (events.count("Granted"), events.count("Accessed")) == (2, 2)
@@ -349,7 +351,7 @@ def test_each_keyholders_journal_is_handed_over_once_and_by_its_name(
         ([f"{member}={file}", f"{member}={file}"], "two journals"),
         ([f"0x12={file}"], "journal's owner"),
     ):
-        options = [part for one in journals for part in ("--keyholder-journal", one)]
+        options = [part for journal in journals for part in ("--keyholder-journal", journal)]
         refused = regulator("audit", "void", *options)
         assert refused.code == ExitCode.BAD_INPUT
         assert problem in refused.err

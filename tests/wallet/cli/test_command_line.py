@@ -352,7 +352,7 @@ def test_spans_times_and_fields_are_read() -> None:
 def test_what_is_done_to_several_ids_can_be_spread_in_time(command: str) -> None:
     """Ids that change side by side show everybody that they are one person's."""
     wallet = typer.main.get_command(app).commands["wallet"]  # type: ignore[attr-defined]
-    options = {option for one in wallet.commands[command].params for option in one.opts}
+    options = {option for param in wallet.commands[command].params for option in param.opts}
     assert {"--subject", "--over"} <= options
 
 

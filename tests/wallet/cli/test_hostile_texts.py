@@ -119,7 +119,8 @@ def test_no_command_sends_a_text_that_is_not_plain(
 
     def sent() -> list[int]:
         return [
-            chain.rpc.send(eth_methods.transaction_count(one.address, "pending")) for one in parties
+            chain.rpc.send(eth_methods.transaction_count(party.address, "pending"))
+            for party in parties
         ]
 
     before = sent()

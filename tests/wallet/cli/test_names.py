@@ -61,7 +61,7 @@ def test_a_name_of_its_own_is_taken_as_it_is() -> None:
 
 def sent(chain: Chain, *parties: Party) -> list[int]:
     return [
-        chain.rpc.send(eth_methods.transaction_count(one.address, "pending")) for one in parties
+        chain.rpc.send(eth_methods.transaction_count(party.address, "pending")) for party in parties
     ]
 
 
@@ -147,7 +147,7 @@ def test_no_dataset_has_two_fields_that_a_person_could_not_tell_apart(
 
 def test_all_names_of_the_city_are_names_of_their_own() -> None:
     for names in (
-        [one.name for one in vars(cast).values() if isinstance(one, cast.Role)],
+        [var.name for var in vars(cast).values() if isinstance(var, cast.Role)],
         [f"{one.title_zh} / {one.title_en}" for one in DATASETS],
         *([f"{f.title_zh} / {f.title_en}" for f in one.fields] for one in DATASETS),
     ):

@@ -144,7 +144,7 @@ def test_the_whole_way_with_commands(town: Town, terms: Terms, tmp_path: Path) -
     history = person("wallet", "history")
     assert {"access", "Granted"} <= {one["kind"] for one in history}
     accesses = [one for one in history if one["kind"] == "access"]
-    assert [one["outcome"] for one in accesses] == ["UsesExhausted", "Allowed"]
+    assert [access["outcome"] for access in accesses] == ["UsesExhausted", "Allowed"]
     assert person("wallet", "receipt", used["access"])
     assert len(person("wallet", "history", "--lookups")) == 1
     assert len(provider("provider", "accesses", dataset)["accesses"]) == 2

@@ -58,7 +58,7 @@ def sign(
 
 
 def keys(requests: tuple[KeptRequest, ...]) -> list[bytes]:
-    return [one.submission.key for one in requests]
+    return [request.submission.key for request in requests]
 
 
 def traces(path: Path) -> bytes:
@@ -74,9 +74,9 @@ def sealed_keys(path: Path) -> list[bytes]:
 
 
 def store(book: RequestBook, *requests: KeptRequest) -> None:
-    for one in requests:
-        book.note_answer(one.id, b"an answer")
-    book.note_stored(one.id for one in requests)
+    for request in requests:
+        book.note_answer(request.id, b"an answer")
+    book.note_stored(request.id for request in requests)
 
 
 def is_destroyed(book: RequestBook, request: KeptRequest) -> bool:

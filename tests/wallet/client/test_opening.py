@@ -110,7 +110,7 @@ def opened(keys: list[HeldKeys], rosters: Sequence[Roster] = (ROSTER,)) -> Unloc
         tuple(keys),
     )
     found = open_release(release, SCHEMA, REQUEST, OPENING, rosters, DOMAIN)
-    assert [one.value for one in found.records[1].fields] == ["one of 2", "three of 2"]
+    assert [field.value for field in found.records[1].fields] == ["one of 2", "three of 2"]
     return found
 
 
@@ -141,10 +141,10 @@ def test_honest_ones_are_not_named_where_two_change_their_parts_by_the_same() ->
     def changed_for(subset: tuple[int, ...]) -> Change:
         def change(parts: HolderParts) -> HolderParts:
             shares = [
-                msgspec.structs.replace(one, secret=bytes(b ^ 1 for b in one.secret))
-                if one.subset == subset
-                else one
-                for one in parts.shares
+                msgspec.structs.replace(share, secret=bytes(b ^ 1 for b in share.secret))
+                if share.subset == subset
+                else share
+                for share in parts.shares
             ]
             return msgspec.structs.replace(parts, shares=tuple(shares))
 

@@ -44,7 +44,7 @@ def sign(book: RequestBook, count: int = 1) -> tuple[KeptRequest, ...]:
 
 
 def nonces(requests: Sequence[KeptRequest]) -> list[int]:
-    return [one.submission.request.nonce for one in requests]
+    return [request.submission.request.nonce for request in requests]
 
 
 def test_256_requests_share_a_word_then_another_is_drawn(path: Path) -> None:
@@ -158,11 +158,11 @@ class Gateway:
         self.received += submissions
         if failure == "half":
             none = encode_result(None, None, Refusal("x", "not now", 503))
-            first = [self.answer(one) for one in submissions[:1]]
+            first = [self.answer(submission) for submission in submissions[:1]]
             return httpx.Response(
                 200, content=encode_results([*first, *[none] * (len(submissions) - 1)])
             )
-        answers = [self.answer(one) for one in submissions]
+        answers = [self.answer(submission) for submission in submissions]
         if failure == "unanswered":
             raise httpx.ReadError("cut off")
         return httpx.Response(200, content=encode_results(answers))

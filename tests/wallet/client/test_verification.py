@@ -222,7 +222,9 @@ def swapped_values(honest: Honest) -> AccessResult:
 
 def a_changed_ciphertext(honest: Honest) -> AccessResult:
     first, second = honest.release.records
-    bad = tuple(None if one is None else one[:-1] + b"\0" for one in first.ciphertexts)
+    bad = tuple(
+        None if ciphertext is None else ciphertext[:-1] + b"\0" for ciphertext in first.ciphertexts
+    )
     return changed(honest, records=(msgspec.structs.replace(first, ciphertexts=bad), second))
 
 
@@ -636,7 +638,9 @@ def test_a_receipt_holds_no_key_and_no_field_that_was_not_granted(
     assert b"value 0.1" not in text.replace(b"value 0.11", b"")
     decoded = decode_receipt(text)
     assert decoded.release.keys == ()
-    assert {one for record in decoded.release.records for one in record.ciphertexts} == {None}
+    assert {
+        ciphertext for record in decoded.release.records for ciphertext in record.ciphertexts
+    } == {None}
 
 
 @pytest.mark.parametrize(

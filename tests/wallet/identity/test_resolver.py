@@ -79,7 +79,7 @@ async def test_each_consumer_is_led_to_its_own_id_and_two_never_share_one(
     listed = await identity.signed("GET", "/v1/subjects", keys[0].private_key)
     kept = [one["consumer"] for one in listed.json()["subjects"]]
     consumers = (None, parties.bank.address, third.address, parties.insurer.address)
-    assert kept == [None if one is None else to_hex(one) for one in consumers]
+    assert kept == [None if consumer is None else to_hex(consumer) for consumer in consumers]
 
 
 @pytest.mark.parametrize(

@@ -188,7 +188,7 @@ def test_an_erased_record_is_gone_from_every_version_and_accesses_leave_it_out(
     before = bank.access(person)
     assert numbers_of(before) == set(numbers)
     gone, *rest = sorted(numbers)
-    item = next(one.entry.root for one in before.records if one.entry.number == gone)
+    item = next(record.entry.root for record in before.records if record.entry.number == gone)
     stored = bodies(gateway_home)
 
     erase = ("provider", "erase", to_hex(department.dataset), str(gone), "--yes")

@@ -49,8 +49,8 @@ def lines_of(text: str | bytes, encoding: Encoding = Encoding.UTF_8) -> list[Rea
 def found(text: str | bytes, encoding: Encoding = Encoding.UTF_8) -> list[tuple[int, object]]:
     """What is read, as (line, texts) or (line, kind)."""
     return [
-        (one.line, one.texts if isinstance(one, tuple) else one.kind)
-        for one in lines_of(text, encoding)
+        (line.line, line.texts if isinstance(line, tuple) else line.kind)
+        for line in lines_of(text, encoding)
     ]
 
 
@@ -331,7 +331,7 @@ def test_a_report_lists_a_thousand_defects_and_counts_the_rest(
 def test_control_characters_are_no_text_and_blanks_are(
     parking: Description, text: str, *, sound: bool
 ) -> None:
-    values = [text if one.type is FieldType.TEXT else "1" for one in parking.fields]
+    values = [text if field.type is FieldType.TEXT else "1" for field in parking.fields]
     made = RowChecker(parking).check(Cells(1, ("1", *values)))
     kinds = set() if isinstance(made, Row) else {defect.kind for defect in made}
     assert (DefectKind.NOT_TEXT not in kinds) is sound

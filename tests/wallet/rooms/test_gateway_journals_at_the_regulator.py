@@ -108,7 +108,7 @@ def test_a_broken_line_costs_its_own_signature_only(copy: Copy, path: Path) -> N
     path.write_bytes(b"".join(lines))
     replay = Replay(deployment(), [GatewayJournal(path)])
     replay.feed(copy.logs)
-    found = [(one.kind, one.sequence) for one in replay.finish(copy.end).findings]
+    found = [(finding.kind, finding.sequence) for finding in replay.finish(copy.end).findings]
     assert found == [(Kind.JOURNAL_FAULT, None), (Kind.UNSIGNED_ACCESS, 5)]
 
 
