@@ -39,6 +39,7 @@ from ledger.encoding import Schema
 from ledger.hexstr import keccak256
 from ledger.links import make_link
 from ledger.model import Class, Roles
+from ledger.plain_text import PlainTextError
 from ledger.typed_data import (
     AccessRequest,
     Authorization,
@@ -372,7 +373,7 @@ class Chain:
         names = Names(consumer, title, fields, pairs(purpose.texts), purpose.retention)
         try:
             return stated(record, names, case_number, reference)
-        except StatementError:
+        except (StatementError, PlainTextError):
             return record
 
     def grant(self, subject: Subject, authorization: Authorization) -> bytes:

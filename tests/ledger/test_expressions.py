@@ -59,6 +59,8 @@ def expressions() -> dict[str, tuple[str | bytes, int, frozenset[str]]]:
             called = ast.unparse(node.func)
             inline = called.startswith("re.") and called[3:] in METHODS
             given = [each.value for each in node.keywords if each.arg == "pattern"]
+            # A helper's own parameter: who calls the helper names the expression.
+            given = [each for each in given if ast.unparse(each) != "pattern"]
             for pattern in [*given, *(node.args[:1] if inline else ())]:
                 value = eval(ast.unparse(pattern), dict(namespace(path)))
                 method = called[3:] if inline else "search"

@@ -50,7 +50,9 @@ async def test_of_a_defect_the_log_has_type_and_place() -> None:
 def test_what_keeps_a_service_from_starting_is_handed_on_and_not_logged(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(server, "settle", lambda: None)  # this process goes on with other tests
+    monkeypatch.setattr(
+        server, "_settle_collector", lambda: None
+    )  # this process goes on with other tests
     cause = WalletError(f"the register holds {SECRET} twice")
     with logs_in(io.StringIO()) as text, pytest.raises(WalletError) as raised:
         serve_app(service(cause), "127.0.0.1", free_port())

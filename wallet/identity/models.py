@@ -14,7 +14,7 @@ from wallet.identity.store import Identity, KeepFor, PersonKind, make_identity
 _MOST_TEXT: Final = 500
 
 
-def _hex(pattern: str, most: int | None = None) -> GetPydanticSchema:
+def _hex(*, pattern: str, most: int | None = None) -> GetPydanticSchema:
     """Hex in the body, bytes in the model."""
 
     def schema(_type: Any, _handler: Any) -> core_schema.CoreSchema:
@@ -28,9 +28,9 @@ def _plain(text: str) -> str:
     return verify_text("the text", text, _MOST_TEXT)
 
 
-Hash = Annotated[bytes, _hex("^0x[0-9a-f]{64}$")]
-Signer = Annotated[bytes, _hex("^0x([0-9a-f]{2}){20,1024}$")]
-Signature = Annotated[bytes, _hex("^0x([0-9a-f]{2})*$", 20_000)]
+Hash = Annotated[bytes, _hex(pattern="^0x[0-9a-f]{64}$")]
+Signer = Annotated[bytes, _hex(pattern="^0x([0-9a-f]{2}){20,1024}$")]
+Signature = Annotated[bytes, _hex(pattern="^0x([0-9a-f]{2})*$", most=20_000)]
 ShortText = Annotated[str, Field(min_length=1, max_length=_MOST_TEXT), AfterValidator(_plain)]
 CaseNumber = Annotated[
     str, Field(min_length=1, max_length=MOST_CASE_NUMBER), AfterValidator(verify_case_number)
@@ -140,7 +140,7 @@ class RenewalBody(_Body):
     """Somebody has a link and wants a new one that says the same."""
 
     link: dict[str, str | int | bool]
-    link_signature: Annotated[bytes, _hex("^0x[0-9a-f]{130}$")]
+    link_signature: Annotated[bytes, _hex(pattern="^0x[0-9a-f]{130}$")]
 
     def signed(self) -> SignedLink:
         """Return the link that is shown; raises `MalformedError` if it has not the form of one."""
