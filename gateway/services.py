@@ -285,9 +285,9 @@ async def _recorder(
         RecorderSettings(
             finality=settings.finality_rule,
             fee=access_settings.fee_rule,
-            most_queued=access_settings.accesses_waiting,
-            most_queued_of_one=access_settings.accesses_waiting_of_one,
-            patience=access_settings.patience,
+            most_queued=access_settings.max_pending_accesses,
+            most_queued_of_one=access_settings.max_pending_accesses_per_consumer,
+            patience=access_settings.access_timeout,
             keep_history=access_settings.embedded_chain,
             reconcile_automatically=access_settings.embedded_chain,
             sets_clock=access_settings.embedded_chain,
@@ -361,7 +361,7 @@ async def _assemble(
         journal=journal,
         newest_block=lambda: index.head.number,
         throttle=RateLimit(access_settings.accesses_rate, access_settings.accesses_burst),
-        most_waiting=access_settings.accesses_waiting,
+        most_waiting=access_settings.max_pending_accesses,
         moving=index if access_settings.embedded_chain else None,
     )
     relays = Relays(

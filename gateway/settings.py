@@ -27,11 +27,16 @@ from ledger.hexstr import parse_address
 from ledger.plain_text import verify_text
 from ledger.release_rules import PUBLICATION_LAG
 from ledger.service.server import ServerLimits
-from ledger.service.settings import FeeText
+from ledger.service.settings import FeeText, refuse_renamed
 
 _MEBIBYTE: Final = 1 << 20
 _DAY: Final = 24 * 3600
 _PREFIX: Final = "QUANCHENG_GATEWAY_"
+_RENAMED: Final = {
+    "PATIENCE": "ACCESS_TIMEOUT",
+    "ACCESSES_WAITING": "MAX_PENDING_ACCESSES",
+    "ACCESSES_WAITING_OF_ONE": "MAX_PENDING_ACCESSES_PER_CONSUMER",
+}
 _FIELD: Final = re.compile(r'field "(\w+)"')
 
 SettingsT = TypeVar("SettingsT", bound=BaseSettings)
@@ -229,7 +234,10 @@ def read_environment(kind: type[SettingsT]) -> SettingsT:
         SettingsError: One cannot be used; the message says which and why, not its value.
     """
     try:
+        refuse_renamed(_PREFIX, _RENAMED)
         return kind()
+    except SettingError as error:
+        raise SettingsError(str(error)) from None
     except ValidationError as error:
         problems = "; ".join(
             f"{_PREFIX}{'_'.join(map(str, one['loc'])).upper()}: {one['msg']}"
@@ -269,10 +277,10 @@ class AccessSettings(BaseSettings):
     """Directory of the recorder's journal, on a disk that keeps what is synced. What is in it was sent or will be: losing
     it loses accesses that were acknowledged by a node that forgot them."""
 
-    accesses_waiting: PositiveInt = 20_000
+    max_pending_accesses: PositiveInt = 20_000
     """Access requests under way at most; the next ones get a 429. Keeps a flood from filling the memory."""
 
-    accesses_waiting_of_one: PositiveInt = 10_000
+    max_pending_accesses_per_consumer: PositiveInt = 10_000
     """The same for one consumer, so that one that floods leaves room for the others."""
 
     accesses_rate: PositiveFloat = 5_000.0
@@ -282,7 +290,7 @@ class AccessSettings(BaseSettings):
     accesses_burst: Annotated[int, Field(ge=MOST_ACCESSES)] = 20_000
     """Accesses that one consumer may ask for at once after a pause."""
 
-    patience: PositiveFloat = 10.0
+    access_timeout: PositiveFloat = 10.0
     """Seconds that a caller waits for its access to be final; then it gets a 503 and may ask again."""
 
     embedded_chain: bool = False

@@ -130,7 +130,7 @@ def keyholder_environment(chain: Chain, home: Path, port: int, **settings: str) 
         "node": chain.node.url,
         "host": HOST,
         "port": str(port),
-        "poll": "0.1",
+        "poll_interval": "0.1",
         "identity_authorities": to_hex(chain.parties.identity_authority.address),
         **settings,
     }

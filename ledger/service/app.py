@@ -21,6 +21,7 @@ from ledger.service import errors
 from ledger.service.http_signatures import HttpSignatureError
 from ledger.service.logs import describe, get_logger
 from ledger.service.server import ServerLimits, listen, serve
+from ledger.service.settings import refuse_renamed
 
 PREFIX: Final = "urn:quancheng:problem:"
 MEDIA_TYPE: Final = "application/problem+json"
@@ -222,11 +223,12 @@ def run_command(
         options: Parsed.
         refusal: Root of the errors that are told in one line; others are defects.
     """
+    prefix = settings.model_config.get("env_prefix", "")
     try:
+        refuse_renamed(prefix, getattr(settings, "RENAMED", {}))
         return commands[options.command or "serve"](settings(), options) or 0
     except ValidationError as error:
         # Names of settings and what is wrong with them; values may be secrets.
-        prefix = settings.model_config.get("env_prefix", "")
         for each in error.errors():
             name = "_".join(map(str, each["loc"])).upper()
             print_problem(f"{program}: {prefix}{name}: {each['msg']}")

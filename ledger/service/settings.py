@@ -1,5 +1,7 @@
-"""Types of settings that several services have."""
+"""What settings of several services have: types, and names that they had before."""
 
+import os
+from collections.abc import Mapping
 from typing import Annotated
 
 from pydantic import AfterValidator
@@ -18,3 +20,14 @@ def _checked(value: str) -> str:
 
 FeeText = Annotated[str, AfterValidator(_checked)]
 """A fee rule, as `FeeRule.parse` takes it."""
+
+
+def refuse_renamed(prefix: str, renamed: Mapping[str, str]) -> None:
+    """Refuse an environment with a variable's former name: its value would be ignored in silence.
+
+    Raises:
+        SettingError: There is one; the message says what it is called now.
+    """
+    for former, present in renamed.items():
+        if prefix + former in os.environ:
+            raise SettingError(f"{prefix}{former} is called {prefix}{present} now")

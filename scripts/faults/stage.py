@@ -31,7 +31,7 @@ _SETTLE: Final = 2.0
 _SETTINGS: Final = {
     "database_timeout": str(DATABASE_TIMEOUT),
     "node_timeout": "3",
-    "patience": "6",
+    "access_timeout": "6",
     "keyholder_timeout": "4",
     "log_level": "info",
 }

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.slow
 
 _SETTINGS = {
     "poll_interval": "0.02",
-    "patience": "2",
+    "access_timeout": "2",
     "node_timeout": "2",
     "database_timeout": "0.5",
     "keyholder_timeout": "2",

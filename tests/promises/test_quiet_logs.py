@@ -38,7 +38,7 @@ def shown(line: str) -> list[str]:
 def log(city: City, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The log, at its most talkative, of a gateway that lived through a lot."""
     home = tmp_path_factory.mktemp("gateway")
-    settings = {"log_level": "debug", "patience": "2", "keyholder_timeout": "2"}
+    settings = {"log_level": "debug", "access_timeout": "2", "keyholder_timeout": "2"}
     city.keyholders.start()
     with gateway_process(city, home, settings=settings) as gateway:
         town = Town(city, gateway, {})

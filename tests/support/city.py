@@ -145,7 +145,11 @@ class KeyholderProcesses:
 
     def _start(self, number: int, port: int) -> Forked:
         own = self.home_of(number)
-        settings = {"poll": "0.05", "password": "env:TEST_PASSWORD", "scrypt_n": str(SCRYPT_N)}
+        settings = {
+            "poll_interval": "0.05",
+            "password": "env:TEST_PASSWORD",
+            "scrypt_n": str(SCRYPT_N),
+        }
         environment = keyholder_environment(self._chain, own, port, **settings)
         environment = {**os.environ, **environment, "TEST_PASSWORD": PASSWORD}
         return start(("wallet.keyholder", "serve"), environment, out=own / "log")

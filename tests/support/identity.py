@@ -190,7 +190,7 @@ def settings_for(chain: Chain, home: Path, gateway: str, **others: Any) -> Ident
         "officers": (to_hex(OFFICER.address),),
         "batch_seconds": 0.01,
         "recovery_spread": 0.0,
-        "poll": 0.05,
+        "poll_interval": 0.05,
     }
     return IdentitySettings(**{**usual, **others})
 

@@ -37,7 +37,7 @@ def settings_for(chain: Chain, home: Path) -> KeyholderSettings:
         home=home,
         deployment=deployment,
         node=chain.node.url,
-        poll=0.05,
+        poll_interval=0.05,
         identity_authorities=(to_hex(chain.parties.identity_authority.address),),
     )
 

@@ -358,7 +358,9 @@ async def test_a_denied_access_is_refused_with_its_outcome(city: City) -> None:
 
 async def test_an_access_that_the_gateway_sees_first_is_waited_for(city: City) -> None:
     # The gateway asks right after its own node shows the block; the keyholder's looks only now and then.
-    settings = settings_for(city.chain, city.home / "slow").model_copy(update={"poll": 60.0})
+    settings = settings_for(city.chain, city.home / "slow").model_copy(
+        update={"poll_interval": 60.0}
+    )
     async with running(city.chain, city.holders[0], city.home / "slow", settings) as client:
         await ready([client])
         (answer,) = await ask(client, [city.honest()])
@@ -366,7 +368,9 @@ async def test_an_access_that_the_gateway_sees_first_is_waited_for(city: City) -
 
 
 async def test_an_access_in_a_block_that_never_comes_is_not_final(city: City) -> None:
-    settings = settings_for(city.chain, city.home / "hasty").model_copy(update={"patience": 0.1})
+    settings = settings_for(city.chain, city.home / "hasty").model_copy(
+        update={"block_timeout": 0.1}
+    )
     task = city.honest()
     future = msgspec.structs.replace(task.location, block_number=10**9)
     request = msgspec.structs.replace(task.submission.request, nonce=7)

@@ -218,7 +218,7 @@ async def recoveries(request: Request, response: Response, parts: Parts) -> mode
     text = parts.texts.text(RECOVERY, body.id_number)
     signers = [parts.texts.verify(text, each.signer, each.signature) for each in body.signers]
     recovery = await parts.recoveries.start(person, signers, order)
-    recovered = await parts.recoveries.wait(recovery, parts.settings.patience)
+    recovered = await parts.recoveries.wait(recovery, parts.settings.enrolment_timeout)
     if any(each.state == RecoveryState.WAITING for each in recovered):
         response.status_code = _ACCEPTED
     return models.RecoveryAnswer(recovery=recovery, subjects=recovered)
@@ -269,7 +269,7 @@ async def _ordered(
 
 
 async def _enrolment(parts: Services, enrolment: str, response: Response) -> models.EnrolmentAnswer:
-    rows = await parts.enrolments.wait(enrolment, parts.settings.patience)
+    rows = await parts.enrolments.wait(enrolment, parts.settings.enrolment_timeout)
     if any(row.state is not SubjectState.REGISTERED for row in rows):
         response.status_code = _ACCEPTED
     return models.EnrolmentAnswer(enrolment=enrolment, subjects=list(map(_subject, rows)))

@@ -84,7 +84,7 @@ def put_together(
         private_key=keys.account,
         fee=settings.fee_rule,
     )
-    watcher = Watcher(database, rpc, deployment, finality=finality, poll=settings.poll)
+    watcher = Watcher(database, rpc, deployment, finality=finality, poll=settings.poll_interval)
     registrar = Registrar(database, outbox, settings.batch_seconds)
     texts = Texts(chain_id, keys.address, {deployment.webauthn_verifier})
     gateway = Gateway(http, chain_id, keys.account, clock)

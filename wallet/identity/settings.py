@@ -1,7 +1,8 @@
 """Settings of the identity authority's process, from the environment: QUANCHENG_IDENTITY_*."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -20,6 +21,11 @@ class IdentitySettings(BaseSettings):
         extra="forbid",
         use_attribute_docstrings=True,
     )
+
+    RENAMED: ClassVar[Mapping[str, str]] = {
+        "PATIENCE": "ENROLMENT_TIMEOUT",
+        "POLL": "POLL_INTERVAL",
+    }
 
     home: Path
     """Directory of the authority: `keystore/`, and `identity.db` unless another database is set."""
@@ -61,7 +67,7 @@ class IdentitySettings(BaseSettings):
     """What the authority's transactions offer: `node` (what the node suggests), `PRICE`, or `MOST:PRIORITY`, in wei per gas; `0` where gas is
     free. A node that suggests too little leaves them unmined, one that suggests too much spends the account."""
 
-    poll: Annotated[float, Field(gt=0, le=60)] = 0.5
+    poll_interval: Annotated[float, Field(gt=0, le=60)] = 0.5
     """Seconds between two looks at the node."""
 
     batch_seconds: Annotated[float, Field(ge=0, le=86_400)] = 0.2
@@ -72,7 +78,7 @@ class IdentitySettings(BaseSettings):
     """Seconds over which the recoveries of one person's ids are started, in random order; the first starts at once. Ids that
     change side by side show that they are one person's."""
 
-    patience: Annotated[float, Field(ge=0, le=60)] = 10.0
+    enrolment_timeout: Annotated[float, Field(ge=0, le=60)] = 10.0
     """Seconds for which an enrolment waits for its transaction before it answers that it will come."""
 
     code_seconds: Annotated[int, Field(ge=60)] = 7 * 86_400

@@ -253,7 +253,7 @@ def _open(
             "release_window", settings.release_window, deployment.release_window
         ),
         head_age=_stricter("head_age", settings.head_age, deployment.head_age),
-        poll=settings.poll,
+        poll=settings.poll_interval,
         stale_after=settings.stale_after,
     )
     follower = Follower(rpc, deployment, following, wall=clock)
@@ -276,7 +276,7 @@ def _open(
             rules=Rules(access_log, window, lag, settings.pinned),
             links=RememberedLinks(deployment.domain_of(SubjectLink)),
             sessions=Sessions(time.monotonic),
-            patience=settings.patience,
+            patience=settings.block_timeout,
             clock=clock,
         ),
         authenticator=Authenticator(deployment.chain_id, settings.known_as, clock),

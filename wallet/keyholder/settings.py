@@ -1,7 +1,8 @@
 """Settings of a keyholder's process, from the environment: QUANCHENG_KEYHOLDER_*."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -21,6 +22,8 @@ class KeyholderSettings(BaseSettings):
         extra="forbid",
         use_attribute_docstrings=True,
     )
+
+    RENAMED: ClassVar[Mapping[str, str]] = {"PATIENCE": "BLOCK_TIMEOUT", "POLL": "POLL_INTERVAL"}
 
     home: Path
     """Directory of this keyholder: `keystore/` and the release journal `releases.ndjson`."""
@@ -58,13 +61,13 @@ class KeyholderSettings(BaseSettings):
     """What this keyholder's own (`register`) transactions offer: `node` (what the node suggests), `PRICE`, or `MOST:PRIORITY`, in wei per gas; `0` where gas is
     free. A node that suggests too little leaves them unmined, one that suggests too much spends the account."""
 
-    patience: Annotated[float, Field(ge=0, le=60)] = 2.0
+    block_timeout: Annotated[float, Field(ge=0, le=60)] = 2.0
     """Seconds to wait for the own node to reach the block of an access that the gateway has already."""
 
     stale_after: Annotated[float, Field(gt=0)] = 30.0
     """Seconds without news of the node after which nothing is released: what is known may be old."""
 
-    poll: Annotated[float, Field(gt=0, le=60)] = 0.25
+    poll_interval: Annotated[float, Field(gt=0, le=60)] = 0.25
     """Seconds between two looks at the node while nobody waits."""
 
     release_window: Annotated[int, Field(ge=1)] | None = None

@@ -232,7 +232,7 @@ async def test_what_was_noted_before_a_crash_is_registered_after_it(
     # The service falls after it noted the enrolment and before anything was sent.
     code, key = await each_identity.code_for(ZHANG), Key()
     body = {**ZHANG, "code": code, "signers": signers_for(each_identity, code, key)}
-    stuck = {"batch_seconds": 3600, "patience": 0}
+    stuck = {"batch_seconds": 3600, "enrolment_timeout": 0}
     home, keys = each_identity.home, each_identity.keys
     async with running(
         each_identity.chain,
@@ -268,7 +268,7 @@ async def test_an_authority_that_was_not_admitted_says_so(
         outsider,
         identity.gateway,
         database=identity.settings.database,
-        patience=0.5,
+        enrolment_timeout=0.5,
     ) as service:
         text = f"Quancheng enrolment\n{service.lines}\ncode {code}"
         body = {**ZHANG, "code": code, "signers": [key.proven(text)]}

@@ -156,7 +156,7 @@ async def test_a_recovery_that_was_noted_before_a_crash_goes_on_after_it(
 ) -> None:
     (subject,) = await hasty.enrol(ZHANG, [Key()])
     new = Key()
-    stuck = {"patience": 0}
+    stuck = {"enrolment_timeout": 0}
     with monkeypatch.context() as falling:
         falling.setattr(Recoveries, "step", never)
         async with running(hasty.chain, hasty.home, hasty.keys, hasty.gateway, **stuck) as slow:
