@@ -101,7 +101,7 @@ class Callers:
 
 _TOKEN_BYTES: Final = 32
 _BEARER: Final = "bearer "
-_MOST_SIGNER: Final = 256
+_MAX_SIGNER: Final = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,7 +259,7 @@ class Authenticator:
         Raises:
             UnauthenticatedError: It is no signer; the request is for another host.
         """
-        if not ADDRESS_LENGTH <= len(signer) <= _MOST_SIGNER:
+        if not ADDRESS_LENGTH <= len(signer) <= _MAX_SIGNER:
             raise UnauthenticatedError("not the ERC-7913 bytes of a signer", "challenge")
         rules = self._rules
         asker = Asker(rules.scheme, self._authority(request), rules.chain_id, signer)

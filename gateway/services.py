@@ -61,7 +61,7 @@ from ledger.service.logs import describe, get_logger
 from ledger.service.rate_limit import RateLimit
 from ledger.typed_data import AccessRequest, SubjectLink
 
-_PATIENCE: Final = 5.0
+_TIMEOUT: Final = 5.0
 """Seconds to wait for the index."""
 _LOGS: Final = 500
 """Logs in one answer, about: some 400 kB."""
@@ -69,7 +69,7 @@ _LOG_BLOCKS: Final = 5_000
 """Blocks that one answer is about at most."""
 _IDENTITY_TIMEOUT: Final = 5.0
 _IDENTITY_IDLE: Final = 4.0
-_MOST_LINK: Final = 64 * 1024
+_MAX_LINK: Final = 64 * 1024
 
 _log = get_logger()
 
@@ -130,7 +130,7 @@ class Services:
         last = None if self.recorder is None else self.recorder.follower.last
         if last is not None:
             with suppress(TimeoutError):  # then it is asked as it is
-                async with asyncio.timeout(_PATIENCE):
+                async with asyncio.timeout(_TIMEOUT):
                     await self.index.wait_for(last.number)
         return self.index
 
@@ -324,7 +324,7 @@ async def _assemble(
             str(access_settings.identity).rstrip("/"),
             timeout=_IDENTITY_TIMEOUT,
             connections=4,
-            most=_MOST_LINK,
+            most=_MAX_LINK,
             idle=_IDENTITY_IDLE,
         )
     linking = Linking(

@@ -19,7 +19,7 @@ from pydantic_settings import SettingsError as PydanticSettingsError
 from gateway.errors import SettingsError
 from gateway.supervision.rules import SUSPENDING, Bounds, Enforcement
 from ledger import failpoints
-from ledger.api import MOST_ACCESSES
+from ledger.api import MAX_ACCESSES
 from ledger.chain.finality import Finality
 from ledger.chain.transactions import FeeRule
 from ledger.errors import SettingError
@@ -287,7 +287,7 @@ class AccessSettings(BaseSettings):
     """Accesses per second that one consumer may ask for in the long run; beyond it, a 429 says when to come again. Several
     gateways each allow as much."""
 
-    accesses_burst: Annotated[int, Field(ge=MOST_ACCESSES)] = 20_000
+    accesses_burst: Annotated[int, Field(ge=MAX_ACCESSES)] = 20_000
     """Accesses that one consumer may ask for at once after a pause."""
 
     access_timeout: PositiveFloat = 10.0

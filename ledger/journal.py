@@ -32,7 +32,7 @@ from ledger.errors import LedgerError
 MARK: Final = b"\xf5QJ1"
 """Begins each segment and frame. The first byte is in no UTF-8 text, the last one is the format's version."""
 
-MOST_PAYLOAD: Final = 64 << 20
+MAX_PAYLOAD: Final = 64 << 20
 """Bytes of one append at most."""
 
 _HEAD: Final = struct.Struct(">4sII")
@@ -324,10 +324,10 @@ def encode_frame(payload: bytes, salt: bytes, at: int) -> bytes:
     """Return the frame of a payload that begins at byte `at` of a segment with this salt.
 
     Raises:
-        JournalError: it is longer than `MOST_PAYLOAD`.
+        JournalError: it is longer than `MAX_PAYLOAD`.
     """
-    if len(payload) > MOST_PAYLOAD:
-        raise JournalError(f"an append of {len(payload)} bytes, {MOST_PAYLOAD} are allowed")
+    if len(payload) > MAX_PAYLOAD:
+        raise JournalError(f"an append of {len(payload)} bytes, {MAX_PAYLOAD} are allowed")
     return _HEAD.pack(MARK, len(payload), _checksum(salt, at, payload)) + payload
 
 

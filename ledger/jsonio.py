@@ -14,7 +14,7 @@ import msgspec
 
 from ledger.errors import LedgerError
 
-MOST_DEPTH: Final = 32
+MAX_DEPTH: Final = 32
 """How deep objects and arrays may be nested.
 
 Checked before parsing: Python's own limit does not protect. `eth_account` (by way of `py_ecc`) raises
@@ -76,18 +76,18 @@ def check_depth(data: bytes | str) -> None:
         # So that each quote left begins or ends a string.
         encoded = encoded.replace(rb"\\", b"").replace(rb"\"", b"")
     marks = encoded.translate(_ONE_KIND, _NO_MARKS)
-    if len(marks) <= MOST_DEPTH:
+    if len(marks) <= MAX_DEPTH:
         return
     brackets = _outside_strings(marks.replace(b'""', b""))
-    for levels in range(MOST_DEPTH + 1):
+    for levels in range(MAX_DEPTH + 1):
         rest = brackets.replace(b"[]", b"")  # without the innermost level, all over the text
         if len(rest) == len(brackets):
             # Where closing ones come first, a parser stops there. Else what is left is never closed.
-            if not rest.startswith(b"]") and levels + len(rest) > MOST_DEPTH:
+            if not rest.startswith(b"]") and levels + len(rest) > MAX_DEPTH:
                 break
             return
         brackets = rest
-    raise JsonError(f"nested deeper than {MOST_DEPTH}")
+    raise JsonError(f"nested deeper than {MAX_DEPTH}")
 
 
 def _outside_strings(marks: bytes) -> bytes:

@@ -11,17 +11,17 @@ from typing import Any, Final, TextIO
 
 from ledger.errors import ExitCode, LedgerError
 
-MOST_NAME: Final = 200
+MAX_NAME: Final = 200
 """Characters of a name at most."""
 
-MOST_MESSAGE: Final = 500
+MAX_MESSAGE: Final = 500
 """Characters of a consumer's message to a person, and of a person's reason, at most."""
 
-MOST_TEXT: Final = 2000
+MAX_TEXT: Final = 2000
 
-MOST_CASE_NUMBER: Final = 64
+MAX_CASE_NUMBER: Final = 64
 
-MOST_DOCUMENT: Final = 200_000
+MAX_DOCUMENT: Final = 200_000
 
 
 class PlainTextError(LedgerError, ValueError):
@@ -65,7 +65,7 @@ def is_plain(character: str) -> bool:
     return FOREIGN.match(character) is None
 
 
-def verify_text(what: str, text: str, most: int = MOST_TEXT) -> str:
+def verify_text(what: str, text: str, most: int = MAX_TEXT) -> str:
     """Return a text of one line, 1 to `most` characters, if it is plain; else `PlainTextError` says what it is."""
     if not 1 <= len(text) <= most:
         raise PlainTextError(f"{what} has {len(text)} characters instead of 1 to {most}")
@@ -80,14 +80,14 @@ def verify_text(what: str, text: str, most: int = MOST_TEXT) -> str:
     return text
 
 
-def verify_optional_text(what: str, text: str, most: int = MOST_TEXT) -> str:
+def verify_optional_text(what: str, text: str, most: int = MAX_TEXT) -> str:
     """Return a text that may be left out (empty) if it is plain; see `verify_text`."""
     return verify_text(what, text, most) if text else text
 
 
 def verify_name(what: str, text: str) -> str:
     """Return a name if it is plain, and could not end the quotation marks that it stands in; else `PlainTextError`."""
-    verify_text(what, text, MOST_NAME)
+    verify_text(what, text, MAX_NAME)
     _check(what, text, _QUOTATION)
     return text
 
@@ -95,10 +95,8 @@ def verify_name(what: str, text: str) -> str:
 def verify_case_number(text: str) -> str:
     """Return a case number if it is one; else `PlainTextError`."""
     what = "the case number"
-    if not 1 <= len(text) <= MOST_CASE_NUMBER:
-        raise PlainTextError(
-            f"{what} has {len(text)} characters instead of 1 to {MOST_CASE_NUMBER}"
-        )
+    if not 1 <= len(text) <= MAX_CASE_NUMBER:
+        raise PlainTextError(f"{what} has {len(text)} characters instead of 1 to {MAX_CASE_NUMBER}")
     _check(what, text, _FOREIGN_IN_CASE_NUMBERS)
     open_brackets: list[str] = []
     for character in text:
@@ -115,8 +113,8 @@ def verify_case_number(text: str) -> str:
 
 def verify_document(what: str, text: str) -> str:
     """Return a text of several lines if it is plain; lines may be empty and begin with blanks. Else `PlainTextError`."""
-    if not 1 <= len(text) <= MOST_DOCUMENT:
-        raise PlainTextError(f"{what} has {len(text)} characters instead of 1 to {MOST_DOCUMENT}")
+    if not 1 <= len(text) <= MAX_DOCUMENT:
+        raise PlainTextError(f"{what} has {len(text)} characters instead of 1 to {MAX_DOCUMENT}")
     for line in text.split("\n"):
         _check(what, line, FOREIGN)
     return text

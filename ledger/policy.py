@@ -33,7 +33,7 @@ _CONSUMER = int(Roles.CONSUMER)
 LATEST_START: Final = 86_400
 """Seconds after its block at which an authorization or an order may begin, at most."""
 
-_LEAST_TIME_TO_TAKE = 3600
+_MIN_TIME_TO_TAKE = 3600
 
 FOR_EVER: Final = 2**64 - 1
 """Until when the current key may sign."""
@@ -154,7 +154,7 @@ def all_fields(dataset: Dataset) -> int:
 
 def lapse_of(effective_at: int, admission_delay: int) -> int:
     """Return when (exclusive) what was announced in the registry can be taken no more."""
-    return effective_at + max(admission_delay, _LEAST_TIME_TO_TAKE)
+    return effective_at + max(admission_delay, _MIN_TIME_TO_TAKE)
 
 
 def is_pending(effective_at: int, admission_delay: int, now: int) -> bool:

@@ -13,8 +13,8 @@ import sys
 
 from scripts.build import ARTIFACTS, SHIPPED
 
-MOST_BYTES = 24_000
-MOST_BYTES_OF = {"Authorizations": 20_000}
+MAX_BYTES = 24_000
+MAX_BYTES_OF = {"Authorizations": 20_000}
 
 
 def sizes() -> dict[str, int]:
@@ -24,7 +24,7 @@ def sizes() -> dict[str, int]:
 
 def too_large(found: dict[str, int]) -> list[str]:
     """Return one line for each contract above its bound."""
-    bounds = {contract: MOST_BYTES_OF.get(contract, MOST_BYTES) for contract in found}
+    bounds = {contract: MAX_BYTES_OF.get(contract, MAX_BYTES) for contract in found}
     return [
         f"{contract} has {size:,} bytes, more than {bounds[contract]:,}"
         for contract, size in found.items()
@@ -41,7 +41,7 @@ def main() -> int:
     """Print the sizes; return the exit status."""
     measured = sizes()
     for contract, size in measured.items():
-        bound = MOST_BYTES_OF.get(contract, MOST_BYTES)
+        bound = MAX_BYTES_OF.get(contract, MAX_BYTES)
         print(f"{contract:26} {size:6,} of {bound:6,} bytes")
     problems = too_large(measured)
     for problem in problems:

@@ -44,7 +44,7 @@ __all__ = ["Entry", "Keystore", "Kind", "SoftwarePasskey"]
 
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 _SUFFIX: Final = ".json"
-_MOST_BYTES: Final = 2**22
+_MAX_BYTES: Final = 2**22
 _FOR_OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
 _LABEL: Final = label("keystore")
 
@@ -284,8 +284,8 @@ def _read(path: Path) -> bytes:
             mode = os.fstat(file.fileno()).st_mode
             if mode & _FOR_OTHERS:
                 raise KeystoreError(f"{path} is open to others: chmod 600 it")
-            data = file.read(_MOST_BYTES + 1)
-    if len(data) > _MOST_BYTES:
+            data = file.read(_MAX_BYTES + 1)
+    if len(data) > _MAX_BYTES:
         raise KeystoreError(f"{path} is too long for a key file")
     return data
 

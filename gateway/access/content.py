@@ -1,7 +1,7 @@
 """What an access rests on, and what it is about: the records that its basis covers, with their proof.
 
 authorization                 all records of the subject's owner, with their neighbours; or one item
-agreement, order, dataset     all records, up to `MOST_RECORDS`; or one item
+agreement, order, dataset     all records, up to `MAX_RECORDS`; or one item
 """
 
 import asyncio
@@ -31,7 +31,7 @@ from ledger.hexstr import ZERO_WORD
 from ledger.index.index import Index
 from ledger.index.rows import BasisEntry
 
-MOST_RECORDS: Final = 2000
+MAX_RECORDS: Final = 2000
 """Records in one release at most; a keyholder takes no more for one access."""
 
 _OLDER: Final = 4
@@ -311,7 +311,7 @@ class ReleaseContents:
             gone = await self._erased(publication.dataset, [item.record])
             record = _present(_cleared(item.record, gone))
             return ReleaseContent(publication, (record,), proof, None)
-        every = await self._publications.all_records(publication, MOST_RECORDS)
+        every = await self._publications.all_records(publication, MAX_RECORDS)
         gone = await self._erased(publication.dataset, every.records)
         cleared = [_cleared(each, gone) for each in every.records]
         kept = tuple([each.record for each in cleared if each.record is not None])
@@ -335,8 +335,8 @@ def _tie(basis: BasisEntry) -> Tie | None:
 
 def _whole(found: OwnerRecords, link: SignedLink) -> ReleaseContent:
     kept = tuple(each.record for each in found.records if each.record is not None)
-    if len(kept) > MOST_RECORDS:
-        raise too_many_records(MOST_RECORDS)
+    if len(kept) > MAX_RECORDS:
+        raise too_many_records(MAX_RECORDS)
     if found.records and not kept:
         raise ProblemError("the records were erased", "erased")
     return ReleaseContent(found.publication, kept, found.proof, link)

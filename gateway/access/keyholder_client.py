@@ -27,8 +27,8 @@ from ledger.jsonio import UNREADABLE
 from ledger.typed_data import Domain
 
 _OK: Final = 200
-_MOST_ANSWER: Final = 64 * 1024 * 1024
-_MOST_FRAME: Final = 8 * 1024
+_MAX_ANSWER: Final = 64 * 1024 * 1024
+_MAX_FRAME: Final = 8 * 1024
 """Bytes of an answer beside sealed parts: a signature with its way to the root, or a refusal."""
 _CONNECTIONS: Final = 16
 _IDLE: Final = 4.0
@@ -116,7 +116,7 @@ class KeyholderClient:
         self, answer: bytes, most: Sequence[int]
     ) -> tuple[SealedParts | Refusal, ...]:
         """Check size and signer of what came; what is in it only the consumer can see."""
-        if len(answer) > sum(most) * 4 // 3 + len(most) * _MOST_FRAME:
+        if len(answer) > sum(most) * 4 // 3 + len(most) * _MAX_FRAME:
             raise KeyholderError(f"a keyholder's answer has {len(answer)} bytes")
         answers = decode_answers(answer, len(most))
         for place, (one, size) in enumerate(zip(answers, most, strict=True)):
@@ -166,5 +166,5 @@ class KeyholderClient:
 
 
 def keyholder_at(address: bytes, url: str, domain: Domain, *, timeout: float) -> KeyholderClient:
-    http = HttpClient(url, timeout=timeout, connections=_CONNECTIONS, most=_MOST_ANSWER, idle=_IDLE)
+    http = HttpClient(url, timeout=timeout, connections=_CONNECTIONS, most=_MAX_ANSWER, idle=_IDLE)
     return KeyholderClient(address, http, domain)

@@ -20,7 +20,7 @@ from ledger.api.keyholder import encode_tasks, with_authorization
 from ledger.crypto.secret_sharing import Roster, most_sealed
 from ledger.typed_data import Authorization
 
-_MOST_QUESTION: Final = 8 * 1024 * 1024
+_MAX_QUESTION: Final = 8 * 1024 * 1024
 """Bytes of tasks with statements in one body; a keyholder takes 32 MiB."""
 _REST: Final = 5.0
 """Seconds for which a keyholder that failed is asked last."""
@@ -163,7 +163,7 @@ def _portions(tasks: Sequence[bytes]) -> list[list[bytes]]:
         room -= len(task)
         if room < 0 or not portions:
             portions.append([])
-            room = _MOST_QUESTION - len(task)
+            room = _MAX_QUESTION - len(task)
         portions[-1].append(task)
     return portions
 

@@ -37,7 +37,7 @@ from ledger.typed_data import (
 _PAGE: Final = 500
 _TRY_AGAIN: Final = 60.0
 """Seconds after which a link is shown again that was not renewed."""
-_MOST_TRIED: Final = 10_000
+_MAX_TRIED: Final = 10_000
 _SIGNATURE: Final = 65
 _OK: Final = 200
 _log = get_logger()
@@ -206,7 +206,7 @@ class Linking:
             self._tried[tie] = last
             return False
         self._tried[tie] = now
-        while len(self._tried) > _MOST_TRIED:
+        while len(self._tried) > _MAX_TRIED:
             self._tried.popitem(last=False)
         return True
 

@@ -22,9 +22,9 @@ from ledger.model import Roles
 
 FoundT = TypeVar("FoundT")
 
-_PATIENCE: Final = 5.0
+_TIMEOUT: Final = 5.0
 """Seconds to wait for the index; then it is asked as it is."""
-_MOST_REGISTRARS: Final = 100_000
+_MAX_REGISTRARS: Final = 100_000
 _FAR: Final = 20
 """Blocks behind which the index is not believed when it says that somebody is not there."""
 
@@ -63,7 +63,7 @@ class Freshness:
             Whether it has: what it does not know then was not on chain when this was called.
         """
         try:
-            async with asyncio.timeout(_PATIENCE):
+            async with asyncio.timeout(_TIMEOUT):
                 newest = (await self._final.get([None])).get(None)
                 if newest is not None:
                     await self._index.wait_for(newest)
@@ -111,7 +111,7 @@ class Freshness:
                 # Not for good: an embedded chain may have forgotten the registration, and gets it back.
                 raise UnavailableError("the index does not know the subject", "index-behind")
             self._registrars[subject] = registrar  # who registered a subject never changes
-            while len(self._registrars) > _MOST_REGISTRARS:
+            while len(self._registrars) > _MAX_REGISTRARS:
                 self._registrars.popitem(last=False)
         known = self._index.snapshot
         may = (registrar, known.successors.get(registrar, registrar))

@@ -36,7 +36,7 @@ from ledger.service.errors import ThrottledError
 from ledger.service.logs import get_logger
 
 _AT_ONCE: Final = 500
-_MOST_UNNOTED: Final = 10_000
+_MAX_UNNOTED: Final = 10_000
 """Accesses that wait in memory for a database that takes no writes, some 10 MB."""
 _SEGMENTS: Final = 2
 """Newest segments that are looked through at start: the accesses in older ones were noted long ago."""
@@ -65,7 +65,7 @@ class Recording:
 
     async def record(self, submission: Submission, access: bytes) -> RecordedAccess:
         recorder, namings = self._working()
-        if self._journal.unwritten > _MOST_UNNOTED:
+        if self._journal.unwritten > _MAX_UNNOTED:
             raise UnavailableError(
                 "too many accesses are not in the journal of releases yet", "cannot-record"
             )

@@ -22,7 +22,7 @@ from ledger.api.access import encode_release
 from ledger.api.keyholder import encode_task
 from ledger.index.rows import BasisEntry
 
-MOST_AT_ONCE: Final = 200
+MAX_AT_ONCE: Final = 200
 _GROUPS: Final = 2
 """Groups under way: more would be smaller, and each costs four transactions and two questions."""
 
@@ -73,7 +73,7 @@ class Releaser:
         self._clock = clock
         self._group: Grouper[ReleaseOrder, Encoded] = Grouper(
             self._release_all,
-            most=MOST_AT_ONCE,
+            most=MAX_AT_ONCE,
             at_once=_GROUPS,
             owner=lambda order: order.submission.request.consumer,
         )

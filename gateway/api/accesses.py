@@ -13,7 +13,7 @@ from gateway.errors import BodyError, ConflictError, ForbiddenError, ProblemErro
 from gateway.problems import Problem, problem_of, problem_response
 from gateway.services import Services
 from ledger import failpoints
-from ledger.api import MOST_ACCESSES, KeyedSubmission, Refusal, TooManyAccessesError
+from ledger.api import MAX_ACCESSES, KeyedSubmission, Refusal, TooManyAccessesError
 from ledger.api.access import decode_submissions, encode_result, encode_results
 from ledger.errors import MalformedError
 from ledger.hexstr import from_hex, to_hex
@@ -47,7 +47,7 @@ _KEY: Final[dict[str, Any]] = {
 
 _CONSENTS: Final[dict[str, Any]] = {
     "type": "array",
-    "maxItems": MOST_ACCESSES,
+    "maxItems": MAX_ACCESSES,
     "description": "of the requests' bases, where the gateway has no right statement or link of them",
     "items": {
         "type": "object",
@@ -82,12 +82,12 @@ _LIST: Final[dict[str, Any]] = {
     "required": ["keys", "requests"],
     "additionalProperties": False,
     "properties": {
-        "keys": {"type": "array", "items": _KEY, "minItems": 1, "maxItems": MOST_ACCESSES},
+        "keys": {"type": "array", "items": _KEY, "minItems": 1, "maxItems": MAX_ACCESSES},
         "requests": {
             "type": "array",
             "items": _signed(_PLACE, {}),
             "minItems": 1,
-            "maxItems": MOST_ACCESSES,
+            "maxItems": MAX_ACCESSES,
         },
         "consents": _CONSENTS,
     },
@@ -128,7 +128,7 @@ async def respond(services: Services, receive: Receive) -> Response:
         submitted = decode_submissions(body)
     except TooManyAccessesError as error:
         raise ProblemError(
-            f"more than {MOST_ACCESSES} accesses at once", "too-many", limit=MOST_ACCESSES
+            f"more than {MAX_ACCESSES} accesses at once", "too-many", limit=MAX_ACCESSES
         ) from error
     except MalformedError as error:
         raise BodyError(str(error)) from error

@@ -13,13 +13,13 @@ from gateway.api.dependencies import (
     require_role,
     services_of,
 )
-from ledger.crypto.released_parts import MOST_PROOF
+from ledger.crypto.released_parts import MAX_PROOF
 from ledger.hexstr import from_hex, to_hex
 from ledger.model import Roles
 
 router = APIRouter(prefix="/v1", tags=["supervision"])
 
-MOST_BODY: Final = MOST_PROOF * 4 // 3 + 1024
+MAX_BODY: Final = MAX_PROOF * 4 // 3 + 1024
 
 
 class KeyholderReportTaken(BaseModel):
@@ -65,7 +65,7 @@ async def report(request: Request) -> Response:
     Words of three consumers raise an alert, one proof does; one consumer counts once, however often it reports.
     """
     reports = services_of(request).keyholder_reports
-    consumer, taken = await read_signed(request, KeyholderReportTaken, MOST_BODY)
+    consumer, taken = await read_signed(request, KeyholderReportTaken, MAX_BODY)
     await require_role(request, consumer, Roles.CONSUMER)
     access = from_hex(taken.access)
     if taken.proof is not None:

@@ -8,8 +8,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from ledger.chain.transactions import MOST_RAW
-from ledger.plain_text import MOST_MESSAGE, verify_optional_text
+from ledger.chain.transactions import MAX_RAW
+from ledger.plain_text import MAX_MESSAGE, verify_optional_text
 
 Hash = Annotated[str, Field(pattern="^0x[0-9a-f]{64}$")]
 Address = Annotated[str, Field(pattern="^0x[0-9a-f]{40}$")]
@@ -90,7 +90,7 @@ class GuardianToRelay(Taken):
 class RawTransaction(Taken):
     """A transaction that a party signed."""
 
-    raw: Annotated[str, Field(pattern="^0x([0-9a-f]{2})*$", max_length=2 + 2 * MOST_RAW)]
+    raw: Annotated[str, Field(pattern="^0x([0-9a-f]{2})*$", max_length=2 + 2 * MAX_RAW)]
 
 
 class RelayedAnswer(BaseModel):
@@ -184,13 +184,13 @@ class InboxAnswer(BaseModel):
 
 
 def _plain(text: str) -> str:
-    return verify_optional_text("the reason", text, MOST_MESSAGE)
+    return verify_optional_text("the reason", text, MAX_MESSAGE)
 
 
 class RefusalTaken(Taken):
     """Why; shown to the consumer."""
 
-    reason: Annotated[str, Field(max_length=MOST_MESSAGE), AfterValidator(_plain)] = ""
+    reason: Annotated[str, Field(max_length=MAX_MESSAGE), AfterValidator(_plain)] = ""
 
 
 # Histories

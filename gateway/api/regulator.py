@@ -181,7 +181,7 @@ router = APIRouter(prefix="/v1", tags=["regulator"])
 
 _PAGE: Final = 100
 _LINES_AT_ONCE: Final = 200
-_MOST_LINES: Final = 10_000
+_MAX_LINES: Final = 10_000
 
 HashQuery = Annotated[str | None, Query(pattern="^0x[0-9a-f]{64}$")]
 AddressQuery = Annotated[str | None, Query(pattern="^0x[0-9a-f]{40}$")]
@@ -273,10 +273,10 @@ async def journal(
                     return
                 yield await writer.encode(gathered)
                 gathered.clear()
-            if count == _MOST_LINES:
+            if count == _MAX_LINES:
                 break
         yield await writer.encode(gathered)
-        if count < _MOST_LINES and end is not None:
+        if count < _MAX_LINES and end is not None:
             yield encode_journal_end(*end)
 
     return StreamingResponse(lines(), media_type="application/x-ndjson")

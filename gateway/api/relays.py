@@ -46,7 +46,7 @@ from ledger.typed_data import (
 
 router = APIRouter(prefix="/v1", tags=["relays"])
 
-_PATIENCE: Final = 2.0
+_TIMEOUT: Final = 2.0
 """Seconds to wait for the index after a relay."""
 
 _RecordT = TypeVar("_RecordT", bound=SignedRecord)
@@ -157,7 +157,7 @@ async def _answer(
 ) -> RelayedAnswer:
     """Answer when the index has it too, so that whoever asks next sees what it wrote."""
     with suppress(TimeoutError):
-        async with asyncio.timeout(_PATIENCE):
+        async with asyncio.timeout(_TIMEOUT):
             await services.index.wait_for(done.block_number)
     return RelayedAnswer(
         transaction=to_hex(done.transaction),

@@ -19,7 +19,7 @@ router = APIRouter(prefix="/v1", tags=["subjects"])
 
 _PAGE: Final = 50
 _NOWHERE: Final = 2**62
-_MOST_DIGITS: Final = 20
+_MAX_DIGITS: Final = 20
 
 Cursor = Annotated[str | None, Query(max_length=50, pattern=r"^[0-9]+(\.[0-9]+)?$")]
 
@@ -125,6 +125,6 @@ def _read_cursor(cursor: str | None) -> tuple[int | None, int | None]:
     if cursor is None:
         return None, None
     sequence, _, key = cursor.partition(".")
-    if not key or max(len(sequence), len(key)) > _MOST_DIGITS:
+    if not key or max(len(sequence), len(key)) > _MAX_DIGITS:
         raise BodyError("not a cursor of this list")
     return min(int(sequence), _NOWHERE), min(int(key), _NOWHERE)

@@ -34,7 +34,7 @@ from ledger.service.request_body import stream_body
 router = APIRouter(prefix="/v1", tags=["uploads"])
 
 _NDJSON: Final = "application/x-ndjson"
-_PATIENCE: Final = 5.0
+_TIMEOUT: Final = 5.0
 """Seconds to wait until the index has what the provider has just put on chain."""
 
 FoundT = TypeVar("FoundT")
@@ -250,7 +250,7 @@ async def _tombstone(services: Services, dataset: DatasetEntry, transaction: byt
 async def _soon(index: Index, look: Callable[[Index], Awaitable[FoundT]]) -> FoundT | None:
     """Return what the index has now, or within a few seconds; None for nothing."""
     with suppress(TimeoutError):
-        async with asyncio.timeout(_PATIENCE):
+        async with asyncio.timeout(_TIMEOUT):
             head = index.head
             while not (found := await look(index)):
                 head = await index.wait_for_change(head)

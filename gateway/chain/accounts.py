@@ -15,7 +15,7 @@ from ledger.chain.rpc import AsyncRpc
 from ledger.crypto.keyfile import Envelope, EnvelopeError, decrypt
 from ledger.jsonio import UNREADABLE, JsonError, check_depth
 
-_MOST_BYTES: Final = 4096
+_MAX_BYTES: Final = 4096
 _KEY: Final = 32
 
 
@@ -66,7 +66,7 @@ def _password(source: str) -> bytes:
 def _read(descriptor: int) -> bytes:
     try:
         with os.fdopen(descriptor, "rb") as file:
-            data = file.read(_MOST_BYTES)
+            data = file.read(_MAX_BYTES)
     except OSError as error:
         raise SettingsError(f"file descriptor {descriptor} cannot be read") from error
     return data.removesuffix(b"\n").removesuffix(b"\r")

@@ -14,7 +14,7 @@ from ledger.service.rate_limit import STRANGERS, RateLimit
 _SELECTOR: Final = bytes.fromhex("1626ba7e")
 """Of `isValidSignature(bytes32,bytes)`; the answer that means yes, too."""
 _WORD: Final = 32
-_MOST_SIGNATURE: Final = 4096
+_MAX_SIGNATURE: Final = 4096
 _GAS: Final = 1_000_000
 """For one question. Much more than a wallet needs; a contract made to be slow gets no more."""
 _AT_ONCE: Final = 8
@@ -24,7 +24,7 @@ _STRANGERS_AT_ONCE: Final = 2
 _STRANGERS_RATE: Final = 20.0
 """Questions per second about all other accounts together. Their code may be made to be slow."""
 _STRANGERS_BURST: Final = 40
-_MOST_WAITING: Final = 100
+_MAX_WAITING: Final = 100
 """Questions that wait about one account, and about all strangers."""
 
 
@@ -53,7 +53,7 @@ class ContractAccounts:
         refused = UnauthenticatedError(
             "neither the account's key nor, as a contract, it itself signed"
         )
-        if len(signature) > _MOST_SIGNATURE:
+        if len(signature) > _MAX_SIGNATURE:
             raise refused
         question = eth_methods.call(account, _question(digest, signature), gas=_GAS)
         bucket = await self._bucket_of(account)
@@ -97,7 +97,7 @@ class _Line:
             self._pass_on()
 
     async def _wait(self, owner: Hashable) -> None:
-        if self._waiting.waiting_of(owner) >= _MOST_WAITING:
+        if self._waiting.waiting_of(owner) >= _MAX_WAITING:
             raise ThrottledError(1, "too much is asked about such accounts")
         turn = asyncio.get_running_loop().create_future()
         self._waiting.put(owner, turn)

@@ -19,7 +19,7 @@ from ledger.recorder.settings import Reconciliation
 from ledger.service.logs import describe, get_logger
 
 _RETRY: Final = 0.5
-_MOST_LAG: Final = 50
+_MAX_LAG: Final = 50
 """Blocks behind which the gateway does not call itself ready."""
 _LOOK_AGAIN: Final = 1.0
 _CALM: Final = 0.25
@@ -86,7 +86,7 @@ class Following:
         if self._index.head.problem is not None:
             return self._index.head.problem
         lag = self._follower.lag
-        return f"the index is {lag} blocks behind" if lag > _MOST_LAG else None
+        return f"the index is {lag} blocks behind" if lag > _MAX_LAG else None
 
     async def run(self) -> None:
         while True:

@@ -27,7 +27,7 @@ from ledger.crypto.statement import case_reference, format_reference, parse_refe
 from ledger.errors import LedgerError
 from ledger.hexstr import ADDRESS_LENGTH, from_hex
 from ledger.index.rows import SubjectEntry
-from ledger.plain_text import MOST_MESSAGE, verify_optional_text
+from ledger.plain_text import MAX_MESSAGE, verify_optional_text
 from ledger.policy import LATEST_START
 
 HANDLE_LIFETIME: Final = 24 * 3600
@@ -244,7 +244,7 @@ def check_ask(ask: Ask, now: int) -> Terms:
     """
     try:
         _reference(ask.reference)
-        verify_optional_text("the message", ask.message, MOST_MESSAGE)
+        verify_optional_text("the message", ask.message, MAX_MESSAGE)
         reference = case_reference(ask.case_number, from_hex(ask.case_salt, _HASH))
         terms = Terms(
             consumer=from_hex(ask.consumer, ADDRESS_LENGTH),

@@ -27,7 +27,7 @@ from ledger.chain.contract_calls import Approval, ContractCall, verify_call
 from ledger.chain.deployment import Deployment
 from ledger.chain.reverts import Revert, RevertError
 from ledger.chain.rpc import AsyncRpc, RpcError
-from ledger.chain.transactions import MOST_RAW, SignedTransaction, parse_transaction
+from ledger.chain.transactions import MAX_RAW, SignedTransaction, parse_transaction
 from ledger.crypto.signatures import UnknownVerifierError, verify_signer
 from ledger.errors import MalformedError, SigningError
 from ledger.gathering import Gatherer
@@ -321,8 +321,8 @@ class Relays:
             RefusedError: The contract refuses it.
             UnavailableError: It is not on chain now.
         """
-        if len(raw) > MOST_RAW:
-            raise BodyError(f"a transaction has at most {MOST_RAW} bytes")
+        if len(raw) > MAX_RAW:
+            raise BodyError(f"a transaction has at most {MAX_RAW} bytes")
         try:
             transaction = parse_transaction(raw)
         except MalformedError as error:

@@ -11,7 +11,7 @@ import msgspec
 
 from gateway.errors import ProblemError, StoreDamagedError
 from gateway.publishing.tiles import PLACE, pack_entry, pack_withdrawal
-from gateway.store.uploads import MOST_LINES, Chunk, Item, Upload, record_id
+from gateway.store.uploads import MAX_LINES, Chunk, Item, Upload, record_id
 from ledger.crypto.publications import PublicationEntry
 from ledger.crypto.records import EncryptedRecord, WithdrawnRecord, decode_line
 from ledger.errors import MalformedError
@@ -87,8 +87,8 @@ def parse_lines(upload: Upload, rules: UploadRules, start: int, lines: Sequence[
     Raises:
         ProblemError: A line is not a record or a withdrawal, or comes out of order.
     """
-    if start + len(lines) > MOST_LINES:
-        raise _problem(MOST_LINES + 1, f"an upload has at most {MOST_LINES} lines")
+    if start + len(lines) > MAX_LINES:
+        raise _problem(MAX_LINES + 1, f"an upload has at most {MAX_LINES} lines")
     entries, bodies, items = [], [], []
     last = upload.last_place
     for at, line in enumerate(lines, start):

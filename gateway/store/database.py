@@ -28,7 +28,7 @@ from ledger.service.database import (
 
 Values = Mapping[str, Any] | Sequence[Mapping[str, Any]] | None
 
-MOST_PARAMETERS: Final = 500
+MAX_PARAMETERS: Final = 500
 """Keys looked up by one statement: keeps statements few and within both databases' limits."""
 _READERS: Final = 4
 _SQLITE_REASONS: Final = {
@@ -138,8 +138,8 @@ class Database:
         """Return the rows for many `keys` (an expanding parameter of that name), a few hundred at a time."""
         found: list[Any] = []
         async with self.reading() as connection:
-            for start in range(0, len(keys), MOST_PARAMETERS):
-                values = {"keys": keys[start : start + MOST_PARAMETERS]}
+            for start in range(0, len(keys), MAX_PARAMETERS):
+                values = {"keys": keys[start : start + MAX_PARAMETERS]}
                 found += (await connection.execute(statement, values)).all()
         return found
 

@@ -11,7 +11,7 @@ from gateway.errors import ConflictError, UnknownError
 from gateway.store.database import Database
 from gateway.store.tables import asks, handles
 
-_MOST_LISTED: Final = 200
+_MAX_LISTED: Final = 200
 
 
 class UsedHandle(msgspec.Struct, frozen=True):
@@ -105,7 +105,7 @@ class InboxStore:
             .where(asks.c.subject.in_(subjects))
             .where(asks.c.state == "pending", asks.c.expires_at > now)
             .order_by(asks.c.key.desc())
-            .limit(_MOST_LISTED)
+            .limit(_MAX_LISTED)
         )
         rows = await self._database.all(statement)
         return tuple(StoredAsk(*row) for row in rows)

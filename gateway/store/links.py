@@ -17,8 +17,8 @@ from ledger.typed_data import SubjectLink
 Tie = tuple[bytes, bytes]
 """A subject and a dataset."""
 
-_MOST_PARAMETERS: Final = 200
-_MOST_KEPT: Final = 50_000
+_MAX_PARAMETERS: Final = 200
+_MAX_KEPT: Final = 50_000
 _KEPT: Final = 60.0
 """Seconds for which a link is kept in memory. Another gateway with the same database may put a newer one, when
 this one was ended."""
@@ -79,7 +79,7 @@ class LinkStore:
                 if tie in read:
                     found[tie] = read[tie]
                     self._kept[tie] = now + _KEPT, read[tie]
-            while len(self._kept) > _MOST_KEPT:
+            while len(self._kept) > _MAX_KEPT:
                 self._kept.popitem(last=False)
         return found
 
@@ -87,11 +87,11 @@ class LinkStore:
         columns = subject_links.c
         found: dict[Tie, KeptLink] = {}
         async with self._database.reading() as connection:
-            for start in range(0, len(ties), _MOST_PARAMETERS):
+            for start in range(0, len(ties), _MAX_PARAMETERS):
                 wanted = or_(
                     *(
                         and_(columns.subject == subject, columns.dataset == dataset)
-                        for subject, dataset in ties[start : start + _MOST_PARAMETERS]
+                        for subject, dataset in ties[start : start + _MAX_PARAMETERS]
                     )
                 )
                 for row in await connection.execute(select(*_COLUMNS).where(wanted)):

@@ -7,7 +7,7 @@ import msgspec
 from sqlalchemy import and_, bindparam, select, update
 
 from gateway.errors import ConflictError, upload_state
-from gateway.store.database import MOST_PARAMETERS, Database
+from gateway.store.database import MAX_PARAMETERS, Database
 from gateway.store.tables import (
     directories,
     erasures,
@@ -195,4 +195,4 @@ _BODIES: Final = select(records.c.id, records.c.body).where(
 
 
 def _slices(keys: Sequence[int]) -> Iterable[Sequence[int]]:
-    return (keys[start : start + MOST_PARAMETERS] for start in range(0, len(keys), MOST_PARAMETERS))
+    return (keys[start : start + MAX_PARAMETERS] for start in range(0, len(keys), MAX_PARAMETERS))

@@ -19,7 +19,7 @@ from gateway.store.tables import directories, items, records, tiles, upload_line
 from ledger.crypto.merkle import TreeHead
 
 _LINE_BITS: Final = 32
-MOST_LINES: Final = 1 << _LINE_BITS
+MAX_LINES: Final = 1 << _LINE_BITS
 """Lines of an upload at most: a record id holds the line's number in 32 bits."""
 _CLEAR_STEP: Final = 5_000
 _DIRECTORY_PART: Final = 72 * 4_096

@@ -96,7 +96,7 @@ class Enforcer:
 
 _PAGE: Final = 2000
 _LOOK_BACK: Final = 24 * 3600
-_PATIENCE: Final = 2.0
+_TIMEOUT: Final = 2.0
 _GATHER: Final = 0.25
 """Seconds between two readings: with each block alone, reading takes the gateway more than judging."""
 _LOOK_EVERY: Final = 60.0
@@ -195,7 +195,7 @@ class Watch:
                 await self.step()
             except GatewayError as error:
                 _log.warning("supervision behind", error=describe(error))
-            await self._topics.wait(_PATIENCE, CHAIN)
+            await self._topics.wait(_TIMEOUT, CHAIN)
             await asyncio.sleep(_GATHER)  # what comes close together is read together
 
     async def step(self) -> int:

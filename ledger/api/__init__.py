@@ -1,6 +1,6 @@
 """What consumer, gateway and keyholders hand each other for an access, as JSON.
 
-    consumer  -> gateway    Submissions: signed requests with their keys, one or up to `MOST_ACCESSES`
+    consumer  -> gateway    Submissions: signed requests with their keys, one or up to `MAX_ACCESSES`
     gateway   -> keyholder  ReleaseTask: the request, where it is on chain, what it is about
     keyholder -> gateway    SealedParts or Refusal, one for each task, in order
     gateway   -> consumer   AccessResult: the access, and the Release or what is in its way
@@ -33,15 +33,15 @@ from ledger.typed_data import (
     record_from_object,
 )
 
-MOST_ACCESSES: Final = 1000
+MAX_ACCESSES: Final = 1000
 """Accesses in one submission, and tasks in one question to a keyholder, at most."""
 
 
 class TooManyAccessesError(MalformedError):
-    """More at once than `MOST_ACCESSES`."""
+    """More at once than `MAX_ACCESSES`."""
 
     def __init__(self, count: int) -> None:
-        super().__init__(f"{count} accesses at once; at most {MOST_ACCESSES}")
+        super().__init__(f"{count} accesses at once; at most {MAX_ACCESSES}")
         self.count = count
 
     def __reduce__(self) -> tuple[type["TooManyAccessesError"], tuple[int]]:

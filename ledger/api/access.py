@@ -1,6 +1,6 @@
 """Consumer and gateway: `POST /v1/accesses`.
 
-    {"request": {...}, "signature": "0x...", "key": "0x..."}     one, or up to `MOST_ACCESSES`:
+    {"request": {...}, "signature": "0x...", "key": "0x..."}     one, or up to `MAX_ACCESSES`:
     {"keys": ["0x...", ...], "requests": [{"request", "signature", "key": place in keys}, ...]}
     and in both, where the gateway lacks them,
     "consents": [{"authorization": {...}, "link": {...}, "link_signature": "0x..."}, ...]
@@ -21,7 +21,7 @@ import msgspec
 
 from ledger.api import (
     HASH,
-    MOST_ACCESSES,
+    MAX_ACCESSES,
     AccessResult,
     Consent,
     HeldKeys,
@@ -117,13 +117,13 @@ def decode_submissions(body: bytes) -> Submissions:
     """Read the body of `POST /v1/accesses`.
 
     Raises:
-        TooManyAccessesError: More than `MOST_ACCESSES`.
+        TooManyAccessesError: More than `MAX_ACCESSES`.
         MalformedError: Not JSON of this form, a member given twice, no request at all, or one
             without a key.
     """
     parsed = parse(_bodies, body)
     signed, keys, single = _signed(parsed)
-    if len(signed) > MOST_ACCESSES:
+    if len(signed) > MAX_ACCESSES:
         raise TooManyAccessesError(len(signed))
     if len(keys) > len(signed):
         raise MalformedError("more keys than requests")

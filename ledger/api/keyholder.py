@@ -16,7 +16,7 @@ import msgspec
 
 from ledger.api import (
     HASH,
-    MOST_ACCESSES,
+    MAX_ACCESSES,
     KeyedSubmission,
     Location,
     Refusal,
@@ -74,7 +74,7 @@ class _Answers(msgspec.Struct):
     results: list[_Answer]
 
 
-MOST_TEXT: Final = 500
+MAX_TEXT: Final = 500
 """Characters of each text of a keyholder's refusal; the rest is left out."""
 
 _tasks = msgspec.json.Decoder(_Tasks)
@@ -130,11 +130,11 @@ def decode_tasks(body: bytes) -> tuple[ReleaseTask, ...]:
     """Read the question.
 
     Raises:
-        TooManyAccessesError: More than `MOST_ACCESSES`.
+        TooManyAccessesError: More than `MAX_ACCESSES`.
         MalformedError: Not of this form.
     """
     tasks = parse(_tasks, body).accesses
-    if len(tasks) > MOST_ACCESSES:
+    if len(tasks) > MAX_ACCESSES:
         raise TooManyAccessesError(len(tasks))
     try:
         return tuple([_task(task) for task in tasks])
@@ -186,7 +186,7 @@ def _authorization(task: _Task) -> Authorization | None:
 def _cut(problem: Refusal) -> Refusal:
     """Cut texts that are longer than anybody's who means well: they go on to logs and to the consumer."""
     type_, title, detail = (
-        text[:MOST_TEXT] for text in (problem.type, problem.title, problem.detail)
+        text[:MAX_TEXT] for text in (problem.type, problem.title, problem.detail)
     )
     return Refusal(type_, title, problem.status, detail)
 

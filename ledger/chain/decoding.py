@@ -96,7 +96,7 @@ def _length(kind: ABIType) -> int:
     return sum(map(_length, kind.components)) if isinstance(kind, TupleType) else _WORD
 
 
-MOST_DEPTH: Final = 16
+MAX_DEPTH: Final = 16
 """How deep lists may be nested. What blocks, receipts and tries have is not half as deep."""
 
 Item: TypeAlias = "bytes | list[Item]"
@@ -117,7 +117,7 @@ def decode_rlp(data: bytes, *, most_items: int | None = None) -> Item:
         MalformedError: not canonical, cut off, followed by more, nested too deep, or too many items.
     """
     reader = _Reader(data, len(data) if most_items is None else most_items)
-    item, end = reader.item(0, len(data), MOST_DEPTH)
+    item, end = reader.item(0, len(data), MAX_DEPTH)
     if end != len(data):
         raise MalformedError("bytes follow the item")
     return item
@@ -144,7 +144,7 @@ class _Reader:
                 raise MalformedError("a byte that stands for itself has a length")
             return self._data[begin:end], end
         if not depth:
-            raise MalformedError(f"nested deeper than {MOST_DEPTH}")
+            raise MalformedError(f"nested deeper than {MAX_DEPTH}")
         items: list[Item] = []
         while begin < end:
             item, begin = self.item(begin, end, depth - 1)

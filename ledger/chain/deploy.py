@@ -27,10 +27,10 @@ DEFAULT_RECOVERY_DELAY: Final = 3 * 24 * 3600
 DEFAULT_ADMISSION_DELAY: Final = 3 * 24 * 3600
 """Seconds from an announcement in the registry to its taking effect, in which it can be vetoed."""
 
-LEAST_DELAY: Final = 3 * 24 * 3600
+MIN_DELAY: Final = 3 * 24 * 3600
 """Of both delays, where the deployment is no trial."""
 
-LEAST_REGULATORS: Final = 2
+MIN_REGULATORS: Final = 2
 """Among the founders, where the deployment is no trial."""
 
 
@@ -200,14 +200,14 @@ def deploy(
 def _require_serious(
     founders: Sequence[Founder], admission_delay: int, recovery_delay: int
 ) -> None:
-    if min(admission_delay, recovery_delay) < LEAST_DELAY:
+    if min(admission_delay, recovery_delay) < MIN_DELAY:
         raise DeploymentError(
-            f"a delay of less than {LEAST_DELAY} s (3 days): only where the deployment is a trial"
+            f"a delay of less than {MIN_DELAY} s (3 days): only where the deployment is a trial"
         )
     regulators = {founder.party for founder in founders if founder.roles & Roles.REGULATOR}
-    if len(regulators) < LEAST_REGULATORS:
+    if len(regulators) < MIN_REGULATORS:
         raise DeploymentError(
-            f"{len(regulators)} regulators among the founders, {LEAST_REGULATORS} are needed:"
+            f"{len(regulators)} regulators among the founders, {MIN_REGULATORS} are needed:"
             " fewer only where the deployment is a trial"
         )
 

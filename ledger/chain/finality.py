@@ -21,7 +21,7 @@ from ledger.chain.rpc import AsyncRpc, RpcError
 from ledger.errors import LedgerError, SettingError
 from ledger.hexstr import to_hex
 
-_LEAST_POLL: Final = 0.005
+_MIN_POLL: Final = 0.005
 _IDLE_POLL: Final = 0.25
 _LONGEST_POLL: Final = 1.0
 _RETRY: Final = 0.25
@@ -205,7 +205,7 @@ class Follower:
         self._hurried = asyncio.Event()
         self._hurried_at = 0.0
         self._seen_at = 0.0
-        self._interval = _LEAST_POLL
+        self._interval = _MIN_POLL
         """Seconds between blocks, as observed when one was waited for: idle chains make fewer."""
 
     @property
@@ -309,4 +309,4 @@ class Follower:
             return
         # Most of the interval passes before the next block can be there; then it is asked for often.
         expected = self._seen_at + _EARLY * self._interval - time.monotonic()
-        await asyncio.sleep(max(expected, _LEAST_POLL, _OFTEN * self._interval))
+        await asyncio.sleep(max(expected, _MIN_POLL, _OFTEN * self._interval))

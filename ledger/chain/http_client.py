@@ -50,7 +50,7 @@ class HttpAsker(Protocol):
 
 
 _INTERIM: Final = 200
-_MOST_BESIDES: Final = 65_536
+_MAX_BESIDES: Final = 65_536
 """Bytes of headers and chunks that an answer may have besides twice its body: they are kept, too."""
 _FIXED: Final = frozenset((b"content-length", b"transfer-encoding"))
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
@@ -206,7 +206,7 @@ class _Connection(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)
 
     def data_received(self, data: bytes) -> None:
-        if self._received > 2 * self._most + _MOST_BESIDES:
+        if self._received > 2 * self._most + _MAX_BESIDES:
             self._fail(HttpError(f"much more than {self._most} bytes", "too long"))
             return
         self._received += len(data)

@@ -23,7 +23,7 @@ _EIP155_V: Final = 35
 _NUMBER_LENGTH: Final = 32
 
 
-MOST_RAW: Final = 256 * 1024
+MAX_RAW: Final = 256 * 1024
 """Bytes of a raw transaction at most: a dataset of 256 fields with the longest names that contracts take has 230 kB."""
 
 

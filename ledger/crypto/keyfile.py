@@ -23,11 +23,11 @@ from ledger.hexstr import keccak256
 STANDARD_SCRYPT_N: Final = 2**17
 """Cost of opening an entry: 128 MiB and a third of a second, so of every guess too (OWASP)."""
 
-LEAST_SCRYPT_N: Final = 2**12
+MIN_SCRYPT_N: Final = 2**12
 """The least cost that is written: 4 MiB and ten milliseconds. For tests and demonstrations only: it
 makes guessing thirty times as cheap as the standard does."""
 
-_MOST_MEMORY: Final = 2**30
+_MAX_MEMORY: Final = 2**30
 _BLOCK_SIZE: Final = 8
 _KEY_LENGTH: Final = 32
 _SALT_LENGTH: Final = 32
@@ -81,7 +81,7 @@ def check_cost(scrypt_n: int) -> int:
     Raises:
         EnvelopeError: no power of two, under the documented least or over 2**20.
     """
-    if scrypt_n & (scrypt_n - 1) or not LEAST_SCRYPT_N <= scrypt_n <= 2**20:
+    if scrypt_n & (scrypt_n - 1) or not MIN_SCRYPT_N <= scrypt_n <= 2**20:
         raise EnvelopeError("the scrypt cost must be a power of two from 2**12 to 2**20")
     return scrypt_n
 
@@ -129,7 +129,7 @@ def decrypt(envelope: Envelope, password: bytes) -> bytes:
 def _derive(password: bytes, parameters: ScryptParameters, salt: bytes) -> bytes:
     n, r, p = parameters.n, parameters.r, parameters.p
     memory = 128 * n * r
-    if parameters.dklen != _KEY_LENGTH or min(n, r, p) < 1 or memory * p > _MOST_MEMORY:
+    if parameters.dklen != _KEY_LENGTH or min(n, r, p) < 1 or memory * p > _MAX_MEMORY:
         raise EnvelopeError("the scrypt parameters are not sensible")
     try:
         return hashlib.scrypt(

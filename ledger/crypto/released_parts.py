@@ -72,10 +72,10 @@ def _usable(key: bytes) -> EncryptionKey:
     return usable
 
 
-MOST_PROOF: Final = 512 * 1024
+MAX_PROOF: Final = 512 * 1024
 """Bytes of evidence for wrong parts."""
 _WORD: Final = 4
-MOST_SIGNED: Final = SIGNATURE_LENGTH + SIZE + 2 * _WORD + 32 * SIZE
+MAX_SIGNED: Final = SIGNATURE_LENGTH + SIZE + 2 * _WORD + 32 * SIZE
 """Bytes of what is signed of one statement: a tree of 2^32 has a way of 32 hashes."""
 
 Address = Annotated[bytes, msgspec.Meta(min_length=ADDRESS_LENGTH, max_length=ADDRESS_LENGTH)]
@@ -258,8 +258,8 @@ def encode_wrong_parts(wrong: WrongParts) -> bytes:
 
 def decode_wrong_parts(data: bytes) -> WrongParts:
     """Read what `encode_wrong_parts` wrote; `MalformedError` for anything else, or too much."""
-    if data[:1] != bytes((FORMAT,)) or len(data) > MOST_PROOF:
-        raise MalformedError(f"not in format version {FORMAT}, or beyond {MOST_PROOF} bytes")
+    if data[:1] != bytes((FORMAT,)) or len(data) > MAX_PROOF:
+        raise MalformedError(f"not in format version {FORMAT}, or beyond {MAX_PROOF} bytes")
     try:
         wrong = msgspec.msgpack.decode(data[1:], type=WrongParts)
     except UNREADABLE as error:
@@ -341,7 +341,7 @@ def _packed(numbers: tuple[int, ...]) -> bytes:
 def _parsed(signed: bytes) -> tuple[bytes, TreeHead, InclusionProof]:
     signature, rest = signed[:SIGNATURE_LENGTH], signed[SIGNATURE_LENGTH:]
     root, numbers, path = rest[:SIZE], rest[SIZE : SIZE + 2 * _WORD], rest[SIZE + 2 * _WORD :]
-    if len(numbers) != 2 * _WORD or len(path) % SIZE or len(signed) > MOST_SIGNED:
+    if len(numbers) != 2 * _WORD or len(path) % SIZE or len(signed) > MAX_SIGNED:
         raise MalformedError("not the signature of a statement")
     index, size = (int.from_bytes(numbers[at : at + _WORD], "big") for at in (0, _WORD))
     hashes = tuple([path[at : at + SIZE] for at in range(0, len(path), SIZE)])

@@ -12,7 +12,7 @@ from typing import Annotated, Final, TypeVar
 
 import msgspec
 
-from ledger.crypto.hpke import MOST_BESIDES
+from ledger.crypto.hpke import MAX_BESIDES
 from ledger.encoding import (
     FORMAT,
     KEY_AND_SALT_LABEL,
@@ -386,4 +386,4 @@ def add_roster(rosters: Iterable[Roster], roster: Roster) -> tuple[Roster, ...]:
 def most_sealed(rosters: Iterable[Roster], records: int, fields: int) -> int:
     """Return how many bytes one keyholder's sealed parts of so many records and fields have at most."""
     packed = [most_packed(roster.sharing, records, fields) for roster in rosters]
-    return max(packed, default=0) + MOST_BESIDES
+    return max(packed, default=0) + MAX_BESIDES

@@ -156,7 +156,7 @@ FLAGS_AT: Final = 32
 _TYPE: Final = b'"type":"webauthn.get"'
 _WORD: Final = 32
 _HEAD: Final = 6 * _WORD
-_LEAST_AUTHENTICATOR_DATA: Final = 37
+_MIN_AUTHENTICATOR_DATA: Final = 37
 
 
 class Assertion(msgspec.Struct, frozen=True):
@@ -259,7 +259,7 @@ def verify_assertion(signature: bytes, digest: bytes, key: bytes) -> Assertion:
 
 
 def _check_authenticator_data(data: bytes) -> None:
-    if len(data) < _LEAST_AUTHENTICATOR_DATA:
+    if len(data) < _MIN_AUTHENTICATOR_DATA:
         raise SigningError("authenticatorData is too short")
     flags = data[FLAGS_AT]
     if not flags & USER_PRESENT:

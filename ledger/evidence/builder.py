@@ -39,7 +39,7 @@ from ledger.crypto.signatures import recover
 from ledger.errors import SigningError
 from ledger.evidence import headers
 from ledger.evidence.document import (
-    MOST_BYTES,
+    MAX_BYTES,
     Evidence,
     EvidenceBlock,
     EvidenceCheckError,
@@ -295,7 +295,7 @@ class _Maker:
             link=self._documents.link,
             release=release,
         )
-        if len(encode_evidence(evidence)) > MOST_BYTES:
+        if len(encode_evidence(evidence)) > MAX_BYTES:
             raise _too_large()
         return self._verified(evidence)
 
@@ -383,7 +383,7 @@ class _Maker:
                 kinds.add(consensus)
                 proven.append(block)
                 size += _size(block)
-            if size > MOST_BYTES:
+            if size > MAX_BYTES:
                 raise _too_large()
         return tuple(proven), kinds.pop()
 
@@ -442,7 +442,7 @@ def _size(block: EvidenceBlock) -> int:
 
 
 def _too_large() -> NoEvidenceError:
-    most = f"{MOST_BYTES / 2**20:g} MiB"
+    most = f"{MAX_BYTES / 2**20:g} MiB"
     return NoEvidenceError(
         f"what proves the access is more than {most}: an exported trail proves it"
     )

@@ -30,7 +30,7 @@ from ledger.typed_data import (
 )
 
 FORMAT: Final = "quancheng-evidence"
-MOST_BYTES: Final = 256 * 2**20
+MAX_BYTES: Final = 256 * 2**20
 _HASH: Final = 32
 _ADDRESS: Final = 20
 
@@ -278,8 +278,8 @@ def decode_evidence(data: bytes) -> Evidence:
     Raises:
         EvidenceCheckError: of `Check.FORM`: it is not of this form, or says something twice.
     """
-    if len(data) > MOST_BYTES:
-        raise EvidenceCheckError(Check.FORM, f"more than {MOST_BYTES} bytes")
+    if len(data) > MAX_BYTES:
+        raise EvidenceCheckError(Check.FORM, f"more than {MAX_BYTES} bytes")
     with failing(Check.FORM):
         try:
             parse_json(

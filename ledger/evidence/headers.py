@@ -174,7 +174,7 @@ def _unpacked(data: bytes) -> tuple[bytes, bool]:
 
 
 _HASH: Final = 32
-_LEAST_MEMBERS: Final = 15
+_MIN_MEMBERS: Final = 15
 _PARENT, _RECEIPTS, _NUMBER, _TIMESTAMP, _EXTRA = 0, 5, 8, 11, 12
 _QBFT_PARTS: Final = 5
 _LEGACY_TYPES: Final = 0x7F
@@ -234,7 +234,7 @@ def read_header(encoded: bytes, consensus: Consensus) -> Header:
         LedgerError: it is none.
     """
     members: Any = _decoded(encoded)
-    if not isinstance(members, list) or not _LEAST_MEMBERS <= len(members) <= len(_MEMBERS):
+    if not isinstance(members, list) or not _MIN_MEMBERS <= len(members) <= len(_MEMBERS):
         raise LedgerError("a header has other members")
     if not all(isinstance(each, bytes) for each in members):
         raise LedgerError("a header's member is a list")

@@ -21,7 +21,7 @@ from ledger.index.changes import CHANGES
 from ledger.index.interning import UNKNOWN, Keys
 from ledger.index.rows import Fault
 
-_MOST_INDEX: Final = 1 << 62
+_MAX_INDEX: Final = 1 << 62
 
 
 def malformed(log: Log, error: EventError, block_number: int) -> Fault:
@@ -33,7 +33,7 @@ def malformed(log: Log, error: EventError, block_number: int) -> Fault:
         number, index = int(log.block_number, 16), int(log.log_index, 16)
     except ValueError:
         number, index = block_number, 0
-    fits = 0 <= number <= block_number and 0 <= index < _MOST_INDEX
+    fits = 0 <= number <= block_number and 0 <= index < _MAX_INDEX
     return Fault(number if fits else block_number, index if fits else 0, "", str(error))
 
 

@@ -35,7 +35,7 @@ FORMAT: Final = "quancheng-trail"
 
 _PART: Final = 1 << 20
 """Bytes read at once: about 1,500 logs."""
-_MOST_LINE: Final = 1 << 24
+_MAX_LINE: Final = 1 << 24
 """Bytes that a line may have; the longest that a block has room for is far below."""
 
 
@@ -163,7 +163,7 @@ class TrailReader:
         self._line = 1
         self._logs = 0
         self.end: End | None = None
-        line = file.readline(_MOST_LINE)
+        line = file.readline(_MAX_LINE)
         try:
             first = _headers.decode(line)
             addresses = [from_hex(each, 20) for each in msgspec.structs.astuple(first.contracts)]
@@ -208,7 +208,7 @@ class TrailReader:
             whole, end, tail = (rest + data).rpartition(b"\n")
             if end:
                 yield whole + end
-            elif len(tail) > _MOST_LINE:
+            elif len(tail) > _MAX_LINE:
                 raise TrailError(f"line {self._line + 1} is too long")
             rest = tail
         if rest:

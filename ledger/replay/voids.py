@@ -20,7 +20,7 @@ _FLUSH: Final = 1 << 14
 """Bytes that wait in memory."""
 _MOST: Final = 1 << 36
 """No log of accesses reaches a number from here on: it is a lie, and shown as such elsewhere."""
-_MOST_RECORDERS: Final = (1 << 16) - 1
+_MAX_RECORDERS: Final = (1 << 16) - 1
 
 
 class Compared(msgspec.Struct, frozen=True, gc=False):
@@ -95,7 +95,7 @@ class Uses:
         if not self._call:
             return
         place = self._recorders.setdefault(recorder, len(self._names))
-        if place > _MOST_RECORDERS:
+        if place > _MAX_RECORDERS:
             raise LedgerError("more recorders than replay can tell apart")
         if place == len(self._names):
             self._names.append(recorder)

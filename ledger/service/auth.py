@@ -8,7 +8,7 @@ from starlette.requests import Request
 from ledger.service.app import REPLAYED, UNAUTHENTICATED, ProblemError
 from ledger.service.http_signatures import (
     CLOCK_SKEW,
-    MOST_LIFETIME,
+    MAX_LIFETIME,
     RequestTarget,
     VerifiedRequest,
     authority_of,
@@ -92,7 +92,7 @@ class Authenticator:
             headers,
             chain_id=self._chain_id,
             now=now,
-            max_lifetime=MOST_LIFETIME,
+            max_lifetime=MAX_LIFETIME,
             clock_skew=CLOCK_SKEW,
         )
         await admit(verified.address)

@@ -33,7 +33,7 @@ from ledger.crypto.signatures import address_of, personal_digest, sign, verify_s
 from ledger.errors import LedgerError, SigningError
 from ledger.hexstr import from_hex, to_hex
 
-MOST_LIFETIME: Final = 300
+MAX_LIFETIME: Final = 300
 """Seconds from `created` to `expires` at most, unless the caller allows less."""
 
 USUAL_LIFETIME: Final = 60
@@ -211,7 +211,7 @@ def verify_request(
     *,
     chain_id: int,
     now: int,
-    max_lifetime: int = MOST_LIFETIME,
+    max_lifetime: int = MAX_LIFETIME,
     clock_skew: int = CLOCK_SKEW,
 ) -> VerifiedRequest:
     """Return who signed a request that is here in full; the nonce is the caller's to check. Raises as for the head."""
@@ -236,7 +236,7 @@ def verify_request_head(
     has_body: bool,
     chain_id: int,
     now: int,
-    max_lifetime: int = MOST_LIFETIME,
+    max_lifetime: int = MAX_LIFETIME,
     clock_skew: int = CLOCK_SKEW,
 ) -> VerifiedRequest:
     """Return who signed a request whose body is still to come, as for a large upload.

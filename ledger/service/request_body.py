@@ -18,7 +18,7 @@ from ledger.service.errors import BodyError, BodyFault, ThrottledError, body_too
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
 
-USUAL_PATIENCE: Final = 20.0
+USUAL_TIMEOUT: Final = 20.0
 """Seconds for which a body may be behind its least rate."""
 
 MIN_RATE: Final = 32 * 1024
@@ -28,7 +28,7 @@ connection for as long as it likes otherwise."""
 SMALL: Final = 64 * 1024
 """Bytes of a body that always has room: as many as there may be connections, they do not fill the memory."""
 
-MOST_HELD: Final = 256 * 1024 * 1024
+MAX_HELD: Final = 256 * 1024 * 1024
 """Bytes that all larger bodies may hold together while they come."""
 
 _JSON: Final = "application/json"
@@ -73,7 +73,7 @@ async def stream_body(request: Request, limit: int, patience: float) -> AsyncIte
         yield piece
 
 
-async def read_body(request: Request, limit: int, patience: float = USUAL_PATIENCE) -> bytes:
+async def read_body(request: Request, limit: int, patience: float = USUAL_TIMEOUT) -> bytes:
     """Return a body. Raises as `stream_body` does, or `ThrottledError` as `collect`."""
     return await collect(stream_body(request, limit, patience))
 
@@ -86,7 +86,7 @@ async def collect(pieces: AsyncIterator[bytes]) -> bytes:
         async for piece in pieces:
             body += piece
             if len(body) > SMALL:
-                if _held + len(body) - held > MOST_HELD:
+                if _held + len(body) - held > MAX_HELD:
                     raise ThrottledError(1, "too many large bodies are on their way")
                 _held, held = _held + len(body) - held, len(body)
         return bytes(body)
@@ -95,7 +95,7 @@ async def collect(pieces: AsyncIterator[bytes]) -> bytes:
 
 
 async def read_model(
-    request: Request, model: type[ModelT], limit: int, patience: float = USUAL_PATIENCE
+    request: Request, model: type[ModelT], limit: int, patience: float = USUAL_TIMEOUT
 ) -> ModelT:
     """Return what a JSON body says. Raises `BodyError`."""
     check_json(request)

@@ -17,12 +17,12 @@ from ledger.model import Class, Dataset, Order, Publication, Roles, State, has_r
 from ledger.policy import LATEST_START, all_fields, was_in_force
 from ledger.state.errors import ImpossibleEventError, require, require_role
 
-_MOST_FIELDS = 256
+_MAX_FIELDS = 256
 _HIGHEST_GRADE = 4
 _DAY = 86_400
 _LONGEST_OPENING = 30 * _DAY
 _LAST_SECOND = 2**40 - 1
-_MOST_RECORDS = 2**40
+_MAX_RECORDS = 2**40
 _ESCAPE = "\\"
 
 
@@ -31,7 +31,7 @@ def dataset_registered(state: State, event: DatasetRegistered) -> None:
     require(event.dataset not in state.datasets, event, "the dataset exists")
     require_role(state, event, event.provider, Roles.PROVIDER)
     require(terms.code, event, "no code")
-    require(0 < len(terms.fields) <= _MOST_FIELDS and all(terms.fields), event, "no schema")
+    require(0 < len(terms.fields) <= _MAX_FIELDS and all(terms.fields), event, "no schema")
     # Names that were escaped when they were read may look like others.
     plain = [name for name in terms.fields if _ESCAPE not in name]
     require(len(set(plain)) == len(plain), event, "two fields of one name")
@@ -69,7 +69,7 @@ def published(state: State, event: Published) -> None:
     require(event.version == len(versions) + 1, event, f"not version {len(versions) + 1}")
     require(event.base <= len(versions), event, "it changes a version that is not there")
     require(event.root != ZERO_WORD, event, "no root")
-    require(event.count <= _MOST_RECORDS, event, "too many records")
+    require(event.count <= _MAX_RECORDS, event, "too many records")
     versions.append(
         Publication(event.root, event.count, event.base, event.block.timestamp, event.manifest)
     )

@@ -52,7 +52,7 @@ PEOPLE_FOR_ONE_GRANT: Final = 5
 """Residents of a city in which one of them has exactly one record, amply."""
 WARM_UP: Final = 5.0
 """Seconds of load before it counts."""
-_PATIENCE: Final = 60.0
+_TIMEOUT: Final = 60.0
 
 _AT_ONCE: Final = 32
 _PURPOSE: Final = PurposeTerms(
@@ -166,7 +166,7 @@ class FullCity:
             seconds=seconds,
             pids=self.supervisor.pids | {"miner and bench": os.getpid()},
         )
-        patience = WARM_UP + seconds + _PATIENCE
+        patience = WARM_UP + seconds + _TIMEOUT
         printed = run_module("scripts.bench.load", msgspec.msgpack.encode(plan), timeout=patience)
         return msgspec.msgpack.decode(printed, type=Report)
 
@@ -181,7 +181,7 @@ class FullCity:
         """End the gateway as an operator would, and wait until it is gone."""
         pid = self.supervisor.pids["gateway"]
         os.kill(pid, signal.SIGTERM)
-        wait_until(lambda: "gateway" not in self.supervisor.pids, _PATIENCE, "stopping the gateway")
+        wait_until(lambda: "gateway" not in self.supervisor.pids, _TIMEOUT, "stopping the gateway")
 
     def _account_of(self, party: Party) -> bytes:
         keystore = Keystore(self.world.data / "parties" / party.role.code / "keystore")

@@ -19,7 +19,7 @@ from scripts.bench.results import Line, Part, Sense
 SUBJECT: Final = "gas"
 BATCH: Final = 500
 _BLOCK_TIME: Final = 0.05
-_PATIENCE: Final = 20.0
+_TIMEOUT: Final = 20.0
 _ZERO_BYTE: Final = 4
 _BYTE: Final = 16
 _TRANSACTION: Final = 21_000
@@ -81,7 +81,7 @@ def use(chain: BareChain, requests: Sequence[AccessRequest]) -> int:
     """Record requests in one transaction; return the gas that it used."""
     transaction = next(chain.transactions(requests, len(requests)))
     chain.rpc.send(eth_methods.send_raw_transaction(transaction.raw))
-    wait_until(lambda: _receipt(chain, transaction) is not None, _PATIENCE, "a batch")
+    wait_until(lambda: _receipt(chain, transaction) is not None, _TIMEOUT, "a batch")
     receipt = _receipt(chain, transaction)
     if receipt is None or not receipt.succeeded:
         raise BenchError("a batch failed")

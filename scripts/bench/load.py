@@ -31,7 +31,7 @@ from wallet.client.transports import AsyncClient, Endpoints
 from wallet.client.verification import Basis, Opened, learn_subjects, open_result
 
 _LIFETIME: Final = 300
-_PATIENCE: Final = 120.0
+_TIMEOUT: Final = 120.0
 _MOST: Final = 64 * 2**20
 _IDLE: Final = 4.0
 _OK: Final = 200
@@ -118,7 +118,7 @@ class Load:
         self._bases = cycle(zip(ids, bases, strict=True))
         self._answer_keys = DrawnKeys(self._domain, self._key.address)
         self._gateway = HttpClient(
-            plan.gateway, timeout=_PATIENCE, connections=plan.workers, most=_MOST, idle=_IDLE
+            plan.gateway, timeout=_TIMEOUT, connections=plan.workers, most=_MOST, idle=_IDLE
         )
         self._waiting: asyncio.Queue[_Answer] = asyncio.Queue()
         self._memory = ChainCache()

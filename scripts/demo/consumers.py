@@ -24,7 +24,7 @@ from wallet.consumer import access, consent
 from wallet.consumer.access import Used
 from wallet.consumer.cases import Case
 
-_PATIENCE: Final = 30.0
+_TIMEOUT: Final = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +105,7 @@ def obtain(world: World, wish: Wish, person: Citizen, *, aloud: bool = False) ->
     )
     asked = consumer.run(consent.ask_customer(person.person, ask))
     person.answer(asked, aloud=aloud)
-    case = consumer.run(consent.wait(consumer.ledger, asked, _PATIENCE))
+    case = consumer.run(consent.wait(consumer.ledger, asked, _TIMEOUT))
     world.stage.check(f"case {wish.case_number}: asked, and granted", case.state, "granted")
     if case.authorization_id is None:
         raise DemoError(f"case {wish.case_number} has no authorization")

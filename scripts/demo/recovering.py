@@ -22,7 +22,7 @@ from wallet.client.identity import start_recovery as begin
 from wallet.client.retry import with_retries
 from wallet.client.signers import AccountSigner, prove
 
-_PATIENCE: Final = 60.0
+_TIMEOUT: Final = 60.0
 _POLL: Final = 0.2
 
 
@@ -76,7 +76,7 @@ def start_recovery(world: World, person: Citizen, signer: AccountSigner) -> str:
 
 def end_of(world: World, recovery: str) -> str:
     """Wait until a recovery has ended; return how."""
-    until = time.monotonic() + _PATIENCE
+    until = time.monotonic() + _TIMEOUT
     while time.monotonic() < until:
         (found,) = world.officer.run(with_retries(recovery_state(recovery))).subjects
         if found.state not in ("waiting", "pending"):

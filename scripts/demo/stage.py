@@ -19,7 +19,7 @@ from ledger.plain_text import escape_text
 
 T = TypeVar("T")
 
-_MOST_SHOWN: Final = 300
+_MAX_SHOWN: Final = 300
 
 
 class DemoError(Exception):
@@ -148,4 +148,4 @@ def _plain(text: str) -> str:
 
 def _short(value: object) -> str:
     text = value.hex() if isinstance(value, bytes) else repr(value)
-    return text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]}..."
+    return text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}..."

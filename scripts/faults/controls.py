@@ -25,7 +25,7 @@ _SERVED: Final = 40
 """Accesses after which the node is killed."""
 _RACE: Final = 20.0
 """Seconds for which revocations race with accesses."""
-_PATIENCE: Final = 5.0
+_TIMEOUT: Final = 5.0
 _POLL: Final = 0.05
 
 
@@ -52,7 +52,7 @@ def without_journal(home: Path, seed: int, say: Callable[[str], None]) -> Contro
     """Kill gateway and node while people use them, with the recorder's journal switched off."""
     with ExitStack() as stack:
         stage = _stage(stack, home, state_interval=0, journaled=False)
-        with driver(stage, seed, Pace(patience=_PATIENCE)) as player:
+        with driver(stage, seed, Pace(patience=_TIMEOUT)) as player:
             _wait_for(player, _SERVED)
             stage.gateway.kill()
             stage.node.kill()
@@ -71,7 +71,7 @@ def check_then_serve(home: Path, seed: int, say: Callable[[str], None]) -> Contr
         racing = Racing(stage)
         stack.callback(racing.stop)
         racing.start()
-        pace = Pace(workers=12, pause=0.02, patience=_PATIENCE)
+        pace = Pace(workers=12, pause=0.02, patience=_TIMEOUT)
         with driver(stage, seed, pace, gateway=racing.url) as player:
             time.sleep(_RACE)
             report = player.finish()

@@ -15,8 +15,8 @@ from scripts.processes import START_TIMEOUT
 _REACHED: Final = 30.0
 """Seconds within which a failpoint must be reached, or a message come by."""
 _POLL: Final = 0.01
-_MOST_PASSES: Final = 4
-_MOST_HUNG: Final = 7.0
+_MAX_PASSES: Final = 4
+_MAX_HUNG: Final = 7.0
 """Seconds: longer than the gateway's patience with the node, and with an access."""
 _FAR: Final = 7200
 """Seconds by which a clock is off at most."""
@@ -29,7 +29,7 @@ def _killed_at(name: str) -> Strike:
     def strike(stage: Stage, driver: Driver, source: random.Random) -> tuple[float, str]:
         """Let the gateway die when it reaches a step of an access; start it again."""
         del driver
-        passes = source.randrange(_MOST_PASSES)
+        passes = source.randrange(_MAX_PASSES)
         stage.gateway.order(failpoint=f"{name}:{passes}")
         stage.gateway.wait_for_end(_REACHED)
         struck = time.monotonic()
@@ -130,7 +130,7 @@ def _both_killed(stage: Stage, driver: Driver, source: random.Random) -> tuple[f
 def _node_hung(stage: Stage, driver: Driver, source: random.Random) -> tuple[float, str]:
     """Let the node stand still for a while."""
     del driver
-    seconds = source.choice((0.5, 2.0, _MOST_HUNG))
+    seconds = source.choice((0.5, 2.0, _MAX_HUNG))
     struck = time.monotonic()
     stage.hang_node()
     try:

@@ -20,7 +20,7 @@ from scripts.faults.town import SECOND_RECORDER
 
 _PATH: Final = b"POST /v1/accesses "
 _ZERO: Final = bytes(32)
-_PATIENCE: Final = 30.0
+_TIMEOUT: Final = 30.0
 
 
 class Racing(Proxy):
@@ -56,7 +56,7 @@ class Racing(Proxy):
         Raises:
             FaultRunError: it takes too long.
         """
-        until = time.monotonic() + _PATIENCE
+        until = time.monotonic() + _TIMEOUT
         while self._checking.sent < self._served:
             if time.monotonic() > until:
                 raise FaultRunError(f"{self._checking.sent} of {self._served} accesses are sent")

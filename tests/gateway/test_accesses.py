@@ -5,7 +5,7 @@ import asyncio
 import msgspec
 import pytest
 
-from gateway.access.content import MOST_RECORDS
+from gateway.access.content import MAX_RECORDS
 from gateway.access.service import Answer
 from gateway.errors import (
     BodyError,
@@ -443,7 +443,7 @@ async def test_a_whole_open_dataset(desk: AccessDesk) -> None:
 async def test_a_dataset_that_is_too_large_is_turned_away_before_it_is_recorded(
     desk: AccessDesk,
 ) -> None:
-    records = [make_record(bytes(32), number) for number in range(MOST_RECORDS + 1)]
+    records = [make_record(bytes(32), number) for number in range(MAX_RECORDS + 1)]
     await desk.publish(OPEN, records)
     basis = desk.chain.open_dataset()
     answer = await desk.accesses.answer(desk.submission(basis))

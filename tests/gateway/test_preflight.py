@@ -9,7 +9,7 @@ import msgspec
 import pytest
 from sqlalchemy import event
 
-from gateway.access.content import MOST_RECORDS
+from gateway.access.content import MAX_RECORDS
 from gateway.store.database import Database
 from ledger.api import KeyedSubmission
 from ledger.crypto.hpke import DecryptionKey
@@ -114,7 +114,7 @@ async def erased_open_item(desk: AccessDesk) -> KeyedSubmission:
 
 
 async def too_many_of_one_owner(desk: AccessDesk) -> KeyedSubmission:
-    many = [make_record(OWNER, number) for number in range(MOST_RECORDS + 1)]
+    many = [make_record(OWNER, number) for number in range(MAX_RECORDS + 1)]
     await desk.publish(PERSONAL, many, version=2)
     return desk.submission(desk.chain.authorize())
 

@@ -107,7 +107,7 @@ async def test_what_a_crash_kept_from_the_journal_is_made_up_for_at_the_next_sta
 async def test_nothing_new_is_recorded_while_too_much_is_not_noted(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("gateway.access.recorder._MOST_UNNOTED", 0)
+    monkeypatch.setattr("gateway.access.recorder._MAX_UNNOTED", 0)
     database = Database("postgresql+asyncpg://nobody@127.0.0.1:1/none", timeout=0.2)
     journal = ReleaseJournal(database)
     recording = Recording(cast("Recorder", object()), cast("Namings", object()), journal)

@@ -23,7 +23,7 @@ from scripts.scenario import Chain, Person, Subject
 from tests.support.city import City, recording_parts
 from tests.support.repeated_texts import registration
 
-MOST_RAW = 256 * 1024
+MAX_RAW = 256 * 1024
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +73,7 @@ async def test_call_data_that_stands_for_more_than_it_is_long_costs_no_memory(
     sender = await asyncio.to_thread(chain.sender, chain.parties.bank)
     count = eth_methods.transaction_count(signatures.address_of(key), "pending")
     nonce = await asyncio.to_thread(sender.rpc.send, count)
-    data = registration(MOST_RAW - 1024).data
+    data = registration(MAX_RAW - 1024).data
     to = chain.deployment.address_of("Catalogue")
     content = Transaction(chain.deployment.chain_id, nonce, 16_000_000, Fee(0), to, data)
     raw = sign_transaction(content, key).raw
@@ -83,7 +83,7 @@ async def test_call_data_that_stands_for_more_than_it_is_long_costs_no_memory(
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert (
-        peak < 16 * MOST_RAW
+        peak < 16 * MAX_RAW
     )  # the largest honest call takes half of it; this one stands for 0.5 GB
 
 

@@ -158,7 +158,7 @@ async def test_a_keyholder_is_shown_each_statement_once_and_only_if_it_wants_it(
 
 
 async def test_long_statements_come_in_several_bodies(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(keyholders, "_MOST_QUESTION", 1)
+    monkeypatch.setattr(keyholders, "_MAX_QUESTION", 1)
     records = {
         struct_hash(one): one
         for one in (authorization_of(SUBJECT, bytes(32), number=place) for place in range(3))

@@ -231,7 +231,7 @@ async def test_a_delta_needs_a_base_that_is_served_and_fits(gateway: GatewayServ
 async def test_erasing_needs_the_tombstone_on_chain(
     gateway: GatewayServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gateway.api.uploads._PATIENCE", 0.2)
+    monkeypatch.setattr("gateway.api.uploads._TIMEOUT", 0.2)
     dataset = await gateway.new_dataset()
     path = f"/v1/datasets/{to_hex(dataset)}/erasures"
     wanted = {"number": 1, "transaction": to_hex(b"\7" * 32)}

@@ -10,7 +10,7 @@ import pytest
 
 from ledger.artifacts import CONTRACTS, load_artifact
 from ledger.chain import contract_reads, eth_methods
-from ledger.chain.deploy import LEAST_DELAY, deploy, verify_deployment, verify_deployment_async
+from ledger.chain.deploy import MIN_DELAY, deploy, verify_deployment, verify_deployment_async
 from ledger.chain.deployment import (
     Deployed,
     Deployment,
@@ -94,8 +94,8 @@ def elsewhere(chain: Chain, **changes: Any) -> Deployment:
             "was deployed",
         ),
         (lambda chain: changed(chain, trial=False), DeploymentError, "trial"),
-        (lambda chain: changed(chain, admission_delay=LEAST_DELAY), DeploymentError, "delays"),
-        (lambda chain: changed(chain, recovery_delay=LEAST_DELAY), DeploymentError, "delays"),
+        (lambda chain: changed(chain, admission_delay=MIN_DELAY), DeploymentError, "delays"),
+        (lambda chain: changed(chain, recovery_delay=MIN_DELAY), DeploymentError, "delays"),
     ],
 )
 def test_each_difference_is_its_own_error(
@@ -145,7 +145,7 @@ def test_deployment_that_is_no_trial_has_two_regulators_and_delays_of_three_days
     chain: Chain,
 ) -> None:
     deployment = deploy(chain.rpc, b"\x07" * 32, founders=SERIOUS)
-    assert (deployment.trial, deployment.admission_delay) == (False, LEAST_DELAY)
+    assert (deployment.trial, deployment.admission_delay) == (False, MIN_DELAY)
     assert verify_deployment(chain.rpc, deployment) is deployment
     at = deployment.contracts
     for founder in SERIOUS:
@@ -159,8 +159,8 @@ def test_deployment_that_is_no_trial_has_two_regulators_and_delays_of_three_days
     [
         {"founders": SERIOUS[1:]},
         {"founders": [SERIOUS[0], SERIOUS[0]]},
-        {"admission_delay": LEAST_DELAY - 1},
-        {"recovery_delay": LEAST_DELAY - 1},
+        {"admission_delay": MIN_DELAY - 1},
+        {"recovery_delay": MIN_DELAY - 1},
     ],
 )
 def test_only_a_trial_is_deployed_with_less(chain: Chain, changes: dict[str, Any]) -> None:

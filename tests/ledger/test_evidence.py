@@ -184,10 +184,10 @@ def test_what_takes_more_to_prove_than_a_file_may_have_is_said(
     documents = Documents(submission, event.transaction, event.sequence)
     size = len(encode_evidence(make_evidence(chain.rpc, chain.deployment, documents).evidence))
     for most in (size // 2, size - 1):
-        monkeypatch.setattr("ledger.evidence.builder.MOST_BYTES", most)
+        monkeypatch.setattr("ledger.evidence.builder.MAX_BYTES", most)
         with pytest.raises(NoEvidenceError, match="an exported trail proves it"):
             make_evidence(chain.rpc, chain.deployment, documents)
-    monkeypatch.setattr("ledger.evidence.builder.MOST_BYTES", size)
+    monkeypatch.setattr("ledger.evidence.builder.MAX_BYTES", size)
     make_evidence(chain.rpc, chain.deployment, documents)
 
 

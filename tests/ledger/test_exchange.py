@@ -4,7 +4,7 @@ import eth_account  # raises the recursion limit, as in the real processes
 import pytest
 
 from ledger.api import (
-    MOST_ACCESSES,
+    MAX_ACCESSES,
     AccessResult,
     HeldKeys,
     KeyedSubmission,
@@ -98,8 +98,8 @@ def test_spaces_do_not_matter() -> None:
 
 
 def test_at_most_so_many_at_once() -> None:
-    most = Submissions((SUBMISSION,) * MOST_ACCESSES, single=False)
-    assert len(decode_submissions(encode_submissions(most)).submissions) == MOST_ACCESSES
+    most = Submissions((SUBMISSION,) * MAX_ACCESSES, single=False)
+    assert len(decode_submissions(encode_submissions(most)).submissions) == MAX_ACCESSES
     with pytest.raises(TooManyAccessesError):
         decode_submissions(encode_submissions(Submissions((SUBMISSION,) * 1001, single=False)))
 

@@ -10,12 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rlp.exceptions import RLPException
 
-from ledger.chain.decoding import MOST_DEPTH, decode_rlp
+from ledger.chain.decoding import MAX_DEPTH, decode_rlp
 from ledger.chain.transactions import parse_transaction
 from ledger.errors import LedgerError, MalformedError
 from ledger.evidence.headers import read_receipt
 
-MOST_RAW: Final = 256 * 1024
+MAX_RAW: Final = 256 * 1024
 
 items = st.recursive(
     st.binary(max_size=70), lambda inner: st.lists(inner, max_size=5), max_leaves=20
@@ -39,7 +39,7 @@ def small_items(length: int) -> bytes:
 
 @given(items)
 def test_what_is_encoded_comes_back(item: Any) -> None:
-    if nesting(item) <= MOST_DEPTH:
+    if nesting(item) <= MAX_DEPTH:
         assert decode_rlp(rlp.encode(item)) == item
 
 
@@ -62,18 +62,18 @@ def test_broken_encodings_are_refused_as_by_the_reference(
         with pytest.raises(MalformedError):
             decode_rlp(data)
         return
-    if nesting(expected) <= MOST_DEPTH:
+    if nesting(expected) <= MAX_DEPTH:
         assert decode_rlp(data) == expected
 
 
 def test_lists_are_nested_as_deep_as_documented() -> None:
-    decode_rlp(nested(MOST_DEPTH - 1))
+    decode_rlp(nested(MAX_DEPTH - 1))
     with pytest.raises(MalformedError, match="nested deeper"):
-        decode_rlp(nested(MOST_DEPTH))
+        decode_rlp(nested(MAX_DEPTH))
 
 
 @pytest.mark.parametrize(
-    "raw", [nested(60_000), b"\x02" + nested(60_000), small_items(MOST_RAW - 4)]
+    "raw", [nested(60_000), b"\x02" + nested(60_000), small_items(MAX_RAW - 4)]
 )
 def test_no_transaction_of_a_stranger_takes_seconds_or_gigabytes(raw: bytes) -> None:
     tracemalloc.start()
@@ -81,7 +81,7 @@ def test_no_transaction_of_a_stranger_takes_seconds_or_gigabytes(raw: bytes) -> 
     with pytest.raises(MalformedError):
         parse_transaction(raw)
     assert time.process_time() - begun < 0.5
-    assert tracemalloc.get_traced_memory()[1] < 2 * MOST_RAW
+    assert tracemalloc.get_traced_memory()[1] < 2 * MAX_RAW
     tracemalloc.stop()
 
 

@@ -109,7 +109,7 @@ def depth_to_a_parser(text: str) -> int:
 )
 def test_nothing_deeper_gets_to_a_parser(pieces: list[str]) -> None:
     text = "".join(pieces)
-    most = jsonio.MOST_DEPTH
+    most = jsonio.MAX_DEPTH
     text = "[" * (most - 2) + text  # so that few more are too many
     try:
         check_depth(text)
@@ -131,7 +131,7 @@ json_values = st.recursive(
 @given(json_values, st.integers(0, 40))
 def test_honest_text_is_refused_just_when_it_is_deeper(value: object, more: int) -> None:
     text = "[" * more + json.dumps(value) + "]" * more
-    if depth_to_a_parser(text) > jsonio.MOST_DEPTH:
+    if depth_to_a_parser(text) > jsonio.MAX_DEPTH:
         with pytest.raises(JsonError, match="nested deeper"):
             parse_json(text)
     else:

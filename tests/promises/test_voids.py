@@ -12,7 +12,7 @@ import pytest
 from ledger.api.access import decode_result
 from ledger.chain import contract_calls, contract_reads
 from ledger.chain.deployment import write_deployment
-from ledger.crypto.keyfile import LEAST_SCRYPT_N
+from ledger.crypto.keyfile import MIN_SCRYPT_N
 from ledger.errors import ExitCode
 from ledger.hexstr import to_hex
 from ledger.model import Outcome, Roles
@@ -58,13 +58,13 @@ def audit(
     """The regulator's `audit` commands, with a node and the journals of gateway and keyholders."""
     monkeypatch.setenv("TEST_PASSWORD", PASSWORD)
     chain, home = town.city.chain, tmp_path / "regulator"
-    keystore = Keystore(home / "keystore", scrypt_n=LEAST_SCRYPT_N)
+    keystore = Keystore(home / "keystore", scrypt_n=MIN_SCRYPT_N)
     key = chain.parties.regulator.private_key
     keystore.store("account", Kind.ETHEREUM_KEY, key, Password(PASSWORD))
     write_deployment(chain.deployment, tmp_path / "deployment.json")
     options = (
         *("--home", str(home), "--password", "env:TEST_PASSWORD"),
-        *("--scrypt-n", str(LEAST_SCRYPT_N), "--deployment", str(tmp_path / "deployment.json")),
+        *("--scrypt-n", str(MIN_SCRYPT_N), "--deployment", str(tmp_path / "deployment.json")),
         *("--node", chain.node.url, "--gateway", town.gateway.url),
     )
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from ledger.crypto.keyfile import LEAST_SCRYPT_N
+from ledger.crypto.keyfile import MIN_SCRYPT_N
 from scripts.city.write import Size, write_city
 from wallet.cli import main
 
@@ -59,7 +59,7 @@ class Party:
     def _run(self, *arguments: str, **environment: str) -> Finished:
         command = [
             *("--home", str(self.home), "--data", str(self.data)),
-            *("--password", "env:TEST_PASSWORD", "--scrypt-n", str(LEAST_SCRYPT_N)),
+            *("--password", "env:TEST_PASSWORD", "--scrypt-n", str(MIN_SCRYPT_N)),
             *map(str, arguments),
         ]
         out, err = io.StringIO(), io.StringIO()

@@ -71,7 +71,7 @@ HOLDER_KEYS: Final = tuple(named(f"keyholder {number}'s key") for number in (1, 
 ROSTER: Final = Roster(EPOCH, 2, tuple(map(address_of, HOLDER_KEYS)))
 MANIFEST: Final = named("quality report")
 DEADLINE: Final = NOW + 600
-_MOST_USES: Final = 3
+_MAX_USES: Final = 3
 _NEVER: Final = 1e6
 _YEAR: Final = 365 * 86_400
 
@@ -317,7 +317,7 @@ class _Story:
     def _grant(self) -> Authorization:
         shown = tuple(FIELDS[place] for place in self._schema.indices(ASKED))
         terms = msgspec.structs.replace(
-            TERMS, fields=shown, max_uses=_MOST_USES, not_before=BEGINNING
+            TERMS, fields=shown, max_uses=_MAX_USES, not_before=BEGINNING
         )
         record = Authorization(
             subject=SUBJECT,

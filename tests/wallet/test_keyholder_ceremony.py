@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from ledger.crypto.hpke import DecryptionKey, Suite
-from ledger.crypto.keyfile import LEAST_SCRYPT_N
+from ledger.crypto.keyfile import MIN_SCRYPT_N
 from ledger.crypto.secret_sharing import Roster, Sharing, combine_subkeys, derive_subkeys
 from ledger.crypto.signatures import address_of
 from ledger.errors import CustodyError, MalformedError
@@ -229,7 +229,7 @@ def test_impossible_rosters_are_refused() -> None:
 
 
 def test_keystore_keeps_old_epochs_and_opens_only_with_the_password(tmp_path: Path) -> None:
-    keystore = Keystore(tmp_path / "keystore", scrypt_n=LEAST_SCRYPT_N)
+    keystore = Keystore(tmp_path / "keystore", scrypt_n=MIN_SCRYPT_N)
     created = create_holder(keystore, PASSWORD)
     with pytest.raises(KeystoreError):
         create_holder(keystore, PASSWORD)
@@ -259,7 +259,7 @@ def test_an_epoch_that_is_not_complete_is_not_the_newest_in_use() -> None:
 
 
 def test_seeds_of_another_holder_are_not_taken_for_ones_own(tmp_path: Path) -> None:
-    keystore = Keystore(tmp_path / "keystore", scrypt_n=LEAST_SCRYPT_N)
+    keystore = Keystore(tmp_path / "keystore", scrypt_n=MIN_SCRYPT_N)
     create_holder(keystore, PASSWORD)
     _, complete = hold_ceremony(Sharing(2, 3))
     store_epoch(keystore, PASSWORD, complete[0])

@@ -17,7 +17,7 @@ from eth_account import Account
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ledger.crypto.keyfile import LEAST_SCRYPT_N
+from ledger.crypto.keyfile import MIN_SCRYPT_N
 from ledger.crypto.signatures import address_of, decode_assertion, verify_assertion, verify_signer
 from ledger.errors import SigningError
 from ledger.hexstr import keccak256
@@ -44,7 +44,7 @@ not_as_root = pytest.mark.skipif(os.geteuid() == 0, reason="root may write every
 
 @pytest.fixture
 def keystore(tmp_path: Path) -> Keystore:
-    return Keystore(tmp_path / "keys", scrypt_n=LEAST_SCRYPT_N)
+    return Keystore(tmp_path / "keys", scrypt_n=MIN_SCRYPT_N)
 
 
 def edit(keystore: Keystore, name: str, change: Callable[[dict[str, Any]], object]) -> None:

@@ -28,7 +28,7 @@ from wallet.client.consent_requests import refuse_ask
 from wallet.client.errors import ProblemError
 from wallet.client.identity import ask_link
 from wallet.client.relays import Act, relay_act, relay_authorization, relayed
-from wallet.client.signers import MOST_TIME_TO_RELAY, SubjectSigner, approve, asking
+from wallet.client.signers import MAX_TIME_TO_RELAY, SubjectSigner, approve, asking
 from wallet.client.transactions import Mined
 from wallet.errors import PartyError
 
@@ -119,12 +119,12 @@ def _nonce() -> bytes:
 
 
 def _deadline() -> int:
-    return int(time.time()) + MOST_TIME_TO_RELAY
+    return int(time.time()) + MAX_TIME_TO_RELAY
 
 
 T = TypeVar("T")
 
-MOST_SECONDS: Final = 50 * 60
+MAX_SECONDS: Final = 50 * 60
 """Acts are signed for an hour: the last one must still be in time."""
 
 _random = random.SystemRandom()

@@ -15,7 +15,7 @@ from wallet.client.party import ChainAccess
 from wallet.client.relays import Granted, HistoryEntry, my_authorizations, my_history
 from wallet.client.signers import SubjectSigner, asking
 
-_MOST_PAGES: Final = 1000
+_MAX_PAGES: Final = 1000
 
 C = TypeVar("C")
 P = TypeVar("P")
@@ -63,7 +63,7 @@ async def _pages(
 ) -> list[P]:
     pages: list[P] = []
     cursor: C | None = None
-    while len(pages) < _MOST_PAGES:
+    while len(pages) < _MAX_PAGES:
         pages.append(await asking(signer, ask(cursor)))
         cursor = following(pages[-1])
         if cursor is None:

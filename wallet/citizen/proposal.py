@@ -20,7 +20,7 @@ from wallet.client import datasets
 from wallet.client.consent_requests import Asked
 from wallet.client.errors import ClientError, ErrorKind, VerificationError
 from wallet.client.party import ChainAccess
-from wallet.client.signers import MOST_TIME_TO_RELAY
+from wallet.client.signers import MAX_TIME_TO_RELAY
 from wallet.errors import ProposalError
 
 
@@ -154,7 +154,7 @@ def compose(
         max_uses=max_uses,
         min_interval=ask.min_interval,
         nonce=secrets.token_bytes(32),
-        deadline=now + MOST_TIME_TO_RELAY,
+        deadline=now + MAX_TIME_TO_RELAY,
     )
     _check_bounds(authorization, purpose, now)
     return Proposal(asked, consumer_name, dataset, purpose, statement, authorization, on_own_node)

@@ -13,7 +13,7 @@ from typing import Annotated, Final
 import typer
 
 from ledger.evidence.builder import make_evidence
-from ledger.evidence.document import MOST_BYTES, decode_evidence, encode_evidence
+from ledger.evidence.document import MAX_BYTES, decode_evidence, encode_evidence
 from ledger.evidence.verifier import Anchors, node_hashes, trail_hashes, verify_evidence
 from ledger.hexstr import to_hex
 from ledger.replay.engine import Witness
@@ -41,7 +41,7 @@ _WORD_OF_A_TRAIL: Final = (
 )
 _OWN_NODE: Final = ": the regulator's own"
 _SHOWN: Final = 50
-_MOST_DIGITS: Final = 20
+_MAX_DIGITS: Final = 20
 
 JournalFiles = Annotated[
     list[str] | None,
@@ -272,7 +272,7 @@ def verify(
         return
     if end is not None:
         raise InputError("evidence is of one access and has no end: --end is for trails")
-    document = decode_evidence(read_file(file, MOST_BYTES))
+    document = decode_evidence(read_file(file, MAX_BYTES))
     hashes = {hash_of(text, "anchor") for text in anchor or ()}
     if trail is not None:
         hashes |= trail_hashes(trail, session.deployment)
@@ -341,7 +341,7 @@ def _replayed(
     deployment, known_end = session.deployment, None
     if end is not None:
         number, _, head = end.partition(":")
-        if not (number.isascii() and number.isdigit() and len(number) <= _MOST_DIGITS):
+        if not (number.isascii() and number.isdigit() and len(number) <= _MAX_DIGITS):
             raise InputError("an end is NUMBER:HEAD, as `audit head` prints it")
         known_end = KnownEnd(int(number), hash_of(head, "end's head"))
     if trail is not None:

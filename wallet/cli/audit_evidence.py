@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 
 from ledger.evidence.builder import Documents
-from ledger.evidence.document import FORMAT, MOST_BYTES, Check
+from ledger.evidence.document import FORMAT, MAX_BYTES, Check
 from ledger.evidence.verifier import VerifiedEvidence
 from ledger.hexstr import to_hex
 from ledger.jsonio import UNREADABLE, JsonError, check_depth
@@ -20,7 +20,7 @@ from wallet.errors import InputError
 from wallet.regulator.evidence import all_fields, documents_of, named, no_fields
 
 _BEGINS: Final = re.compile(rb'\s*{\s*"format"\s*:\s*"([a-z-]+)"')
-_MOST_BEGINNING: Final = 4096
+_MAX_BEGINNING: Final = 4096
 
 
 class _Stated(msgspec.Struct):
@@ -35,12 +35,12 @@ def is_evidence(file: Path) -> bool:
     """
     try:
         with file.open("rb") as opened:
-            beginning = opened.read(_MOST_BEGINNING)
+            beginning = opened.read(_MAX_BEGINNING)
             match = _BEGINS.match(beginning)
             if match is not None:
                 stated = match[1].decode("ascii")
             else:  # the members may be in another order
-                whole = beginning + opened.read(MOST_BYTES + 1 - len(beginning))
+                whole = beginning + opened.read(MAX_BYTES + 1 - len(beginning))
                 check_depth(whole)
                 stated = msgspec.json.decode(whole, type=_Stated).format
     except OSError as error:

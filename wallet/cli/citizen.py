@@ -10,7 +10,7 @@ import typer
 
 from ledger.hexstr import from_hex, to_hex
 from wallet.citizen import acts
-from wallet.citizen.acts import MOST_SECONDS, spread
+from wallet.citizen.acts import MAX_SECONDS, spread
 from wallet.citizen.enrolment import NewId, add_ids, enrol_person
 from wallet.citizen.history import authorizations, contradictions, history, inbox, lookups
 from wallet.citizen.identities import Identities, Identity, PersonKeys, SignerKind
@@ -52,7 +52,7 @@ Over = Annotated[
     int,
     typer.Option(
         min=0,
-        max=MOST_SECONDS,
+        max=MAX_SECONDS,
         help="Seconds over which several ids change, so that nobody sees that they are one person's.",
     ),
 ]

@@ -18,7 +18,7 @@ import msgspec
 import typer
 
 from ledger.chain.deploy import DEFAULT_RECOVERY_DELAY
-from ledger.crypto.keyfile import LEAST_SCRYPT_N
+from ledger.crypto.keyfile import MIN_SCRYPT_N
 from wallet.cli.session import Session, session_of
 from wallet.errors import InputError, PartyError
 from wallet.keystore import Keystore
@@ -90,7 +90,7 @@ def up(
         keyholders=keyholders,
         threshold=threshold,
         recovery_delay=recovery_delay,
-        scrypt_n=LEAST_SCRYPT_N if demo else session.options.scrypt_n,
+        scrypt_n=MIN_SCRYPT_N if demo else session.options.scrypt_n,
     )
     with (
         suppress(KeyboardInterrupt),

@@ -13,7 +13,7 @@ from typing import Final
 
 import msgspec
 
-from ledger.api import MOST_ACCESSES, AccessResult, Consent, Submissions
+from ledger.api import MAX_ACCESSES, AccessResult, Consent, Submissions
 from ledger.api.access import decode_result, encode_submissions
 from ledger.model import Outcome
 from wallet.client.calls import Answer, Credential, HttpCall, path, pause, reader
@@ -21,7 +21,7 @@ from wallet.client.errors import LACKING_CONSENT, RELEASE_OVER, RELEASE_STOPPED,
 from wallet.client.requests import KeptRequest, RequestBook
 from wallet.client.retry import USUAL, RetryPolicy
 
-_AT_ONCE: Final = MOST_ACCESSES // 2
+_AT_ONCE: Final = MAX_ACCESSES // 2
 _CONSENTS_BYTES: Final = 1 << 21
 """Of statements in one body: a gateway takes 4 MiB, and a dataset of many fields makes long sentences."""
 NO_CONSENTS: Final[Mapping[bytes, Consent]] = MappingProxyType({})
@@ -66,7 +66,7 @@ class _Results(msgspec.Struct):
 def submit(
     requests: Sequence[KeptRequest], consents: Mapping[bytes, Consent] = NO_CONSENTS
 ) -> HttpCall[tuple[bytes, ...]]:
-    """Send signed requests, up to `MOST_ACCESSES`; the answer has one JSON text for each.
+    """Send signed requests, up to `MAX_ACCESSES`; the answer has one JSON text for each.
 
     Args:
         requests: from the book.

@@ -13,7 +13,7 @@ import msgspec
 from ledger.api import SignedLink
 from ledger.crypto.statement import case_reference, new_reference
 from ledger.hexstr import from_hex, to_hex
-from ledger.plain_text import MOST_MESSAGE, verify_case_number, verify_optional_text
+from ledger.plain_text import MAX_MESSAGE, verify_case_number, verify_optional_text
 from ledger.typed_data import Authorization, JsonScalar, SubjectLink, record_from_object
 from wallet.client.calls import (
     Answer,
@@ -123,7 +123,7 @@ def new_ask(
         PlainTextError: the case number is none, or the message is not plain.
     """
     verify_case_number(case_number)
-    verify_optional_text("the message", message, MOST_MESSAGE)
+    verify_optional_text("the message", message, MAX_MESSAGE)
     present = int(time.time()) if now is None else now
     answer_by = min(expires_at, present + 7 * 86_400) if deadline is None else deadline
     return ConsentRequest(
@@ -329,7 +329,7 @@ def refuse_ask(request: str, reason: str = "") -> HttpCall[None]:
     Raises:
         PlainTextError: the reason is not plain.
     """
-    verify_optional_text("the reason", reason, MOST_MESSAGE)
+    verify_optional_text("the reason", reason, MAX_MESSAGE)
     body = msgspec.json.encode({"reason": reason})
     where = path("/v1/inbox/{}/refusal", request)
     return HttpCall("POST", where, nothing, body=body, credential=Credential.SIGNATURE)

@@ -22,7 +22,7 @@ from wallet.client.calls import (
 
 T = TypeVar("T")
 
-MOST_OWNERS: Final = 50_000
+MAX_OWNERS: Final = 50_000
 """Ids in one question for owners; the service takes 100,000, and 8 MiB."""
 
 

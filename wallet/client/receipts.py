@@ -45,7 +45,7 @@ from wallet.client.party import ChainAccess
 from wallet.client.verification import Basis, Opened, verify_opened
 
 FORMAT: Final = 1
-MOST_BYTES: Final = 64 * 2**20
+MAX_BYTES: Final = 64 * 2**20
 
 
 class Receipt(msgspec.Struct, frozen=True):
@@ -191,8 +191,8 @@ def decode_receipt(data: bytes) -> Receipt:
         ClientError: it is none.
     """
     try:
-        if len(data) > MOST_BYTES:
-            raise MalformedError(f"more than {MOST_BYTES} bytes")
+        if len(data) > MAX_BYTES:
+            raise MalformedError(f"more than {MAX_BYTES} bytes")
         return _receipt(msgspec.json.decode(data, type=_Text))
     except (*UNREADABLE, LedgerError, IndexError) as error:
         raise ClientError(f"not a receipt: {error}") from error

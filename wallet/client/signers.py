@@ -84,7 +84,7 @@ class PasskeySigner:
         return self._passkey.sign(digest_)
 
 
-MOST_TIME_TO_RELAY: Final = 3600
+MAX_TIME_TO_RELAY: Final = 3600
 """Seconds from now to the deadline of what a person signs. One far ahead could be held back by whoever is to relay it, and
 brought on chain when the person thinks no more of it: the contracts cannot tell when something was signed."""
 
@@ -99,7 +99,7 @@ def approve(
     Raises:
         ClientError: It could be held back for more than an hour; nothing is signed.
     """
-    if record.deadline > time.time() + MOST_TIME_TO_RELAY:
+    if record.deadline > time.time() + MAX_TIME_TO_RELAY:
         raise ClientError("it could be brought on chain more than an hour from now")
     signed = signer.sign_digest(digest(record, deployment.domain_of(record)))
     return Approval(signer.signer, signed)

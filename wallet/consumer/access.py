@@ -7,7 +7,7 @@ from typing import Final
 
 import msgspec
 
-from ledger.api import MOST_ACCESSES, AccessResult
+from ledger.api import MAX_ACCESSES, AccessResult
 from ledger.api.access import decode_result
 from ledger.crypto.hpke import DecryptionKey, EncryptionKey
 from ledger.errors import LedgerError
@@ -223,8 +223,8 @@ def _needs_more(opened: Used | ClientError) -> bool:
 async def _more_parts(requests: Sequence[KeptRequest]) -> list[AccessResult | None]:
     """Ask for accesses again, as a keyholder may have sent wrong parts; None where nothing came."""
     results: list[AccessResult | None] = []
-    for start in range(0, len(requests), MOST_ACCESSES):
-        batch = requests[start : start + MOST_ACCESSES]
+    for start in range(0, len(requests), MAX_ACCESSES):
+        batch = requests[start : start + MAX_ACCESSES]
         try:
             texts = await submit(batch)
         except ClientError:

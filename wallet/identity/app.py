@@ -25,7 +25,7 @@ from ledger.service.challenges import Asker
 from ledger.service.request_body import parse_model, read_model
 from wallet.errors import WalletError
 from wallet.identity import models
-from wallet.identity.auth import MOST_BYTES, by_officer, by_subject, signed, verify_officer
+from wallet.identity.auth import MAX_BYTES, by_officer, by_subject, signed, verify_officer
 from wallet.identity.database import open_database
 from wallet.identity.errors import NO_MATCH, NOT_A_SUBJECT, ChainUnavailableError, IdentityError
 from wallet.identity.keys import AuthorityKeys
@@ -43,8 +43,8 @@ from wallet.identity.store import (
 )
 from wallet.identity.watch import RecoveryState
 
-MOST_OWNERS: Final = 100_000
-MOST_OWNER_BYTES: Final = 8 * 1024 * 1024
+MAX_OWNERS: Final = 100_000
+MAX_OWNER_BYTES: Final = 8 * 1024 * 1024
 _LOOKUPS_AT_ONCE: Final = 100
 _PIECE: Final = 1_000
 _NDJSON: Final = "application/x-ndjson"
@@ -82,7 +82,7 @@ async def codes(request: Request, parts: Parts) -> models.CodeAnswer:
 @router.post("/enrolments", status_code=201)
 async def enrolments(request: Request, response: Response, parts: Parts) -> models.EnrolmentAnswer:
     """Redeem a code: a random subject id for each signer, registered on chain."""
-    body = await read_model(request, models.EnrolmentBody, MOST_BYTES)
+    body = await read_model(request, models.EnrolmentBody, MAX_BYTES)
     enrolment = await parts.enrolments.enrol(body.identity(), body.code, body.signers)
     return await _enrolment(parts, enrolment, response)
 
@@ -144,7 +144,7 @@ async def links(request: Request, parts: Parts) -> models.LinkAnswer:
 @router.post("/links/renewals")
 async def renewals(request: Request, parts: Parts) -> models.LinkAnswer:
     """Sign a link anew for whoever shows one that is still right, though it may be over."""
-    shown = (await read_model(request, models.RenewalBody, MOST_BYTES)).signed()
+    shown = (await read_model(request, models.RenewalBody, MAX_BYTES)).signed()
     await parts.links.verify(shown)
     parts.limits.renewals.take(shown.link.subject)
     return await parts.links.renew(shown)
@@ -153,7 +153,7 @@ async def renewals(request: Request, parts: Parts) -> models.LinkAnswer:
 @router.post("/sessions/challenge")
 async def challenge(request: Request, parts: Parts) -> models.ChallengeAnswer:
     """Give a signer a text to sign, which names the host that it is for."""
-    body = await read_model(request, models.ChallengeBody, MOST_BYTES)
+    body = await read_model(request, models.ChallengeBody, MAX_BYTES)
     scheme, host = request.url.scheme, parts.authenticator.authority(request)
     made = parts.sessions.challenge(Asker(scheme, host, parts.deployment.chain_id, body.signer))
     return models.ChallengeAnswer(challenge=made.text, expires_at=made.expires_at)
@@ -162,7 +162,7 @@ async def challenge(request: Request, parts: Parts) -> models.ChallengeAnswer:
 @router.post("/sessions", status_code=201)
 async def sessions(request: Request, parts: Parts) -> models.SessionAnswer:
     """Give a signer a short session for its signature."""
-    body = await read_model(request, models.SessionBody, MOST_BYTES)
+    body = await read_model(request, models.SessionBody, MAX_BYTES)
     signer = parts.sessions.verify(body.challenge, body.signer, body.signature)
     if not await parts.store.subjects_signed_by(signer):
         raise IdentityError(NOT_A_SUBJECT, "the signer is no registered subject's")
@@ -196,11 +196,11 @@ async def owners(
 ) -> StreamingResponse:
     """Compute owners in bulk, for the dataset's provider."""
     provider, body = await parts.authenticator.signer(
-        request, MOST_OWNER_BYTES, partial(parts.chain.verify_provider, dataset)
+        request, MAX_OWNER_BYTES, partial(parts.chain.verify_provider, dataset)
     )
     lines = body.splitlines()
-    if len(lines) > MOST_OWNERS:
-        raise ProblemError(MALFORMED, f"{len(lines)} lines, at most {MOST_OWNERS} are taken")
+    if len(lines) > MAX_OWNERS:
+        raise ProblemError(MALFORMED, f"{len(lines)} lines, at most {MAX_OWNERS} are taken")
     try:
         numbers = [_numbers.decode(line) for line in lines]
     except UNREADABLE:

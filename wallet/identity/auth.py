@@ -15,7 +15,7 @@ from wallet.identity.store import SubjectRow
 
 BodyT = TypeVar("BodyT", bound=BaseModel)
 
-MOST_BYTES = 256 * 1024
+MAX_BYTES = 256 * 1024
 _BEARER = "bearer "
 
 
@@ -26,7 +26,7 @@ async def signed(
     admit: Callable[[bytes], Awaitable[object]],
 ) -> tuple[bytes, BodyT]:
     """Return who signed a request, and its body; raises as `Authenticator.signer` and `parse_model`."""
-    address, body = await services.authenticator.signer(request, MOST_BYTES, admit)
+    address, body = await services.authenticator.signer(request, MAX_BYTES, admit)
     return address, parse_model(body, model)
 
 
@@ -55,14 +55,14 @@ async def by_subject(services: Services, request: Request) -> tuple[SubjectRow, 
     if authorization.lower().startswith(_BEARER):
         signer = services.sessions.signer(authorization[len(_BEARER) :].strip())
         row = await _subject_of(services, signer)
-        body = await read_body(request, MOST_BYTES)
+        body = await read_body(request, MAX_BYTES)
     else:
         rows: list[SubjectRow] = []
 
         async def admit(signer: bytes) -> None:
             rows.append(await _subject_of(services, signer))
 
-        _, body = await services.authenticator.signer(request, MOST_BYTES, admit)
+        _, body = await services.authenticator.signer(request, MAX_BYTES, admit)
         (row,) = rows
     services.limits.subjects.take(row.subject)
     return row, body

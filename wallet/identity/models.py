@@ -7,11 +7,11 @@ from pydantic_core import core_schema
 
 from ledger.api import SignedLink
 from ledger.hexstr import from_hex
-from ledger.plain_text import MOST_CASE_NUMBER, verify_case_number, verify_text
+from ledger.plain_text import MAX_CASE_NUMBER, verify_case_number, verify_text
 from ledger.typed_data import SubjectLink, SubjectOpening, record_from_object
 from wallet.identity.store import Identity, KeepFor, PersonKind, make_identity
 
-_MOST_TEXT: Final = 500
+_MAX_TEXT: Final = 500
 
 
 def _hex(*, pattern: str, most: int | None = None) -> GetPydanticSchema:
@@ -25,15 +25,15 @@ def _hex(*, pattern: str, most: int | None = None) -> GetPydanticSchema:
 
 
 def _plain(text: str) -> str:
-    return verify_text("the text", text, _MOST_TEXT)
+    return verify_text("the text", text, _MAX_TEXT)
 
 
 Hash = Annotated[bytes, _hex(pattern="^0x[0-9a-f]{64}$")]
 Signer = Annotated[bytes, _hex(pattern="^0x([0-9a-f]{2}){20,1024}$")]
 Signature = Annotated[bytes, _hex(pattern="^0x([0-9a-f]{2})*$", most=20_000)]
-ShortText = Annotated[str, Field(min_length=1, max_length=_MOST_TEXT), AfterValidator(_plain)]
+ShortText = Annotated[str, Field(min_length=1, max_length=_MAX_TEXT), AfterValidator(_plain)]
 CaseNumber = Annotated[
-    str, Field(min_length=1, max_length=MOST_CASE_NUMBER), AfterValidator(verify_case_number)
+    str, Field(min_length=1, max_length=MAX_CASE_NUMBER), AfterValidator(verify_case_number)
 ]
 
 

@@ -20,7 +20,7 @@ from wallet.identity.errors import IdentityError
 from wallet.identity.outbox import Outbox
 from wallet.identity.store import SubjectState
 
-MOST_AT_ONCE: Final = 100
+MAX_AT_ONCE: Final = 100
 """Subjects in a transaction: with passkeys each takes 130,000 gas of the 16.7 million."""
 
 _RETRY: Final = 1.0
@@ -105,7 +105,7 @@ class Registrar:
             select(subjects.c.subject, subjects.c.signer)
             .where(subjects.c.state == SubjectState.WAITING.value)
             .order_by(subjects.c.place)
-            .limit(MOST_AT_ONCE)
+            .limit(MAX_AT_ONCE)
         )
         async with self._database.begin() as connection:
             rows = [(row.subject, row.signer) for row in await connection.execute(query)]

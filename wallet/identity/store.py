@@ -112,7 +112,7 @@ class SubjectRow(msgspec.Struct, frozen=True):
     """Closed on chain: stolen, and opened by its key and this authority only."""
 
 
-MOST_SUBJECTS = 256
+MAX_SUBJECTS = 256
 """Subject ids of one person."""
 
 _ROWS_AT_ONCE = 2_000
@@ -242,7 +242,7 @@ class Store:
 
         Raises:
             IdentityError: The code was used meanwhile, a signer belongs to a subject already, or the person
-                would have more than `MOST_SUBJECTS`.
+                would have more than `MAX_SUBJECTS`.
         """
         row = {"id": enrolment, "person": person, "created_at": now}
         async with self._database.begin() as connection:
@@ -255,8 +255,8 @@ class Store:
                     raise IdentityError(ENROLMENT_REFUSED, detail)
             await _check_signers(connection, [each.signer for each in wanted])
             count = select(func.count()).where(subjects.c.person == person)
-            if (await connection.execute(count)).scalar_one() + len(wanted) > MOST_SUBJECTS:
-                detail = f"a person has at most {MOST_SUBJECTS} subject ids"
+            if (await connection.execute(count)).scalar_one() + len(wanted) > MAX_SUBJECTS:
+                detail = f"a person has at most {MAX_SUBJECTS} subject ids"
                 raise IdentityError(TOO_MANY_SUBJECTS, detail)
             rows = [
                 {

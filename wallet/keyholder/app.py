@@ -90,10 +90,10 @@ class BlockNotes:
         self._due = block.timestamp + self.interval
 
 
-MOST_BYTES: Final = 32 * 1024 * 1024
+MAX_BYTES: Final = 32 * 1024 * 1024
 """A thousand tasks of some records each."""
 
-_MOST_SUBKEYS_BYTES: Final = 1024
+_MAX_SUBKEYS_BYTES: Final = 1024
 
 PROBLEMS: Final = {
     LedgerError: MALFORMED,
@@ -355,7 +355,7 @@ async def holder(parts: Opened, nonce: Nonce = None) -> HolderDescription:
 async def subkeys(request: Request, parts: Opened) -> SubkeysAnswer:
     """Give a provider the keys that encrypt its dataset. Signed by the provider (RFC 9421)."""
     provider, body = await parts.authenticator.signer(
-        request, _MOST_SUBKEYS_BYTES, parts.releases.verify_provider
+        request, _MAX_SUBKEYS_BYTES, parts.releases.verify_provider
     )
     wanted = parse_model(body, SubkeysRequest)
     dataset = from_hex(wanted.dataset)
@@ -376,6 +376,6 @@ async def subkeys(request: Request, parts: Opened) -> SubkeysAnswer:
 @router.post("/releases")
 async def releases(request: Request, parts: Opened) -> Response:
     """Check accesses on the keyholder's own node and seal its parts to the consumers."""
-    tasks = decode_tasks(await read_body(request, MOST_BYTES))
+    tasks = decode_tasks(await read_body(request, MAX_BYTES))
     answers = await parts.releases.answer(tasks)
     return Response(encode_answers(answers), media_type="application/json")

@@ -37,7 +37,7 @@ from wallet.hash_chain import FIRST_HEAD, split_head, with_head
 from wallet.keyholder.errors import JournalError
 from wallet.keyholder.rules import VerifiedRelease
 
-_MOST_LINE: Final = 1 << 22
+_MAX_LINE: Final = 1 << 22
 """Bytes that are read at the end of the file to find its last line: a release of 2,000 records that
 are each somebody else's takes 200 kB."""
 
@@ -282,7 +282,7 @@ def _write_all_of(file: BinaryIO, data: bytes) -> None:
 def _recover(file: BinaryIO, path: Path) -> tuple[bytes, int]:
     """Cut off a part of a line at the end; return the head and the size. The file is at its end."""
     size = file.seek(0, os.SEEK_END)
-    start = max(size - _MOST_LINE, 0)
+    start = max(size - _MAX_LINE, 0)
     file.seek(start)
     tail = file.read(size - start)
     end = tail.rfind(b"\n") + 1

@@ -31,7 +31,7 @@ from wallet.provider.errors import ProviderError
 
 _SECONDS_PER_DAY: Final = 86_400
 _YAML: Final = frozenset((".yaml", ".yml"))
-_MOST_BYTES: Final = 2**22
+_MAX_BYTES: Final = 2**22
 
 
 class FieldType(StrEnum):
@@ -229,8 +229,8 @@ def read_description(path: Path, code: str | None = None) -> Description:
 
 def _read(path: Path) -> bytes:
     with path.open("rb") as file:
-        data = file.read(_MOST_BYTES + 1)
-    if len(data) > _MOST_BYTES:
+        data = file.read(_MAX_BYTES + 1)
+    if len(data) > _MAX_BYTES:
         raise ProviderError("Description", "too long for a description")
     return msgspec.json.encode(msgspec.yaml.decode(data)) if path.suffix in _YAML else data
 

@@ -140,8 +140,8 @@ _ROWS_AT_ONCE: Final = 1000
 _RECORDS_IN_A_BATCH: Final = 200
 _KEYS_AT_ONCE: Final = 20_000
 _TRIES: Final = 8
-_MOST_BODY: Final = 4 * 2**20
-_MOST_LINES: Final = 2000
+_MAX_BODY: Final = 4 * 2**20
+_MAX_LINES: Final = 2000
 
 
 class Stage(StrEnum):
@@ -505,7 +505,7 @@ def _bodies(batches: Iterator[EncryptedBatch]) -> Iterator[EncryptedBatch]:
     size = lines = 0
     for batch in batches:
         more = sum(map(len, batch.lines))
-        if waiting and (size + more > _MOST_BODY or lines + len(batch.lines) > _MOST_LINES):
+        if waiting and (size + more > _MAX_BODY or lines + len(batch.lines) > _MAX_LINES):
             yield _joined(waiting)
             waiting, size, lines = [], 0, 0
         waiting.append(batch)

@@ -21,7 +21,7 @@ from wallet.provider.description import Description, FieldDescription, FieldType
 from wallet.provider.errors import ProviderError
 from wallet.provider.staging import Row
 
-MOST_LISTED: Final = 1000
+MAX_LISTED: Final = 1000
 """Defects that a report lists; beyond that they are only counted."""
 
 
@@ -88,7 +88,7 @@ class QualityReport(msgspec.Struct, frozen=True, tag_field="v", tag=1):
         records: records in the file, sound or not.
         sound: those without a defect.
         counts: how many defects there are of each kind.
-        defects: the first `MOST_LISTED`, by line.
+        defects: the first `MAX_LISTED`, by line.
         remarks: what may be a mistake, and stops nothing.
     """
 
@@ -140,7 +140,7 @@ class QualityLog:
         """Note defects of one record."""
         for defect in defects:
             self._counts[defect.kind] += 1
-            if len(self._defects) < MOST_LISTED:
+            if len(self._defects) < MAX_LISTED:
                 self._defects.append(defect)
 
     def remark(self, text: str) -> None:
@@ -160,7 +160,7 @@ class QualityLog:
         )
 
 
-MOST_VALUE: Final = 65_536
+MAX_VALUE: Final = 65_536
 """Characters of a value at most."""
 
 _NUMBER: Final = re.compile(r"0|[1-9][0-9]{0,18}")
@@ -206,7 +206,7 @@ class RowChecker:
             if not text:
                 if not field.optional:
                     defects.append(Defect(line, DefectKind.MISSING_VALUE, field.name))
-            elif len(text) > MOST_VALUE or (not plain and _CONTROL.search(text)):
+            elif len(text) > MAX_VALUE or (not plain and _CONTROL.search(text)):
                 defects.append(Defect(line, DefectKind.NOT_TEXT, field.name))
             elif not fits(text):
                 defects.append(_wrong_type(line, field))

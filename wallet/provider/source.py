@@ -17,7 +17,7 @@ from wallet.provider.description import Description, Encoding, FileFormat
 from wallet.provider.errors import ProviderError
 from wallet.provider.quality import Cells, Defect, DefectKind, QualityLog, Read, record_number
 
-MOST_LINE: Final = 2**20
+MAX_LINE: Final = 2**20
 """Bytes of a line at most: what a file without line feeds may make us hold."""
 
 _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
@@ -58,11 +58,11 @@ class Lines:
         del self.record[start:]
 
     def _read(self) -> Line:
-        data = self._file.readline(MOST_LINE + 1)
+        data = self._file.readline(MAX_LINE + 1)
         if not data:
             raise StopIteration
-        if len(data) > MOST_LINE:
-            raise ProviderError("Source", f"line {self._count + 1} has more than {MOST_LINE} bytes")
+        if len(data) > MAX_LINE:
+            raise ProviderError("Source", f"line {self._count + 1} has more than {MAX_LINE} bytes")
         if not self._count and self._encoding == Encoding.UTF_8:
             data = data.removeprefix(_BYTE_ORDER_MARK)
         self._count += 1
@@ -175,7 +175,7 @@ def _open_quotation(texts: list[str]) -> int | None:
     return opened if quoted else None
 
 
-_MOST_BRACKETS: Final = 512
+_MAX_BRACKETS: Final = 512
 """More opening brackets than an honest line has; deep nesting would overflow the parser's stack."""
 
 
@@ -219,7 +219,7 @@ def read_json_lines(lines: Lines, columns: tuple[str, ...]) -> Iterator[Read]:
 
 
 def _pairs(text: str) -> _Pairs | None:
-    if text.count("[") + text.count("{") > _MOST_BRACKETS:
+    if text.count("[") + text.count("{") > _MAX_BRACKETS:
         return None
     try:
         parsed = json.loads(

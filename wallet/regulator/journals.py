@@ -89,7 +89,7 @@ _sequences: Final = msgspec.json.Decoder(_Numbered)
 
 _NO_ENTRY: Final = (msgspec.MsgspecError, LedgerError, ValueError, RecursionError)
 """What reading somebody else's line may raise."""
-_MOST_LINE: Final = 1 << 24
+_MAX_LINE: Final = 1 << 24
 """Bytes of a line that are read at once."""
 
 _Line = tuple[int, ReleaseEntry | JournalEnd | str | None]
@@ -203,7 +203,7 @@ def documents_in(path: Path, access: bytes | int) -> Iterator[Documents]:
 def _lines(file: BinaryIO) -> Iterator[tuple[int, int, bytes]]:
     """Yield the lines of a file: number, offset, the line. Of one that is too long, the pieces."""
     number = offset = 0
-    while line := file.readline(_MOST_LINE):
+    while line := file.readline(_MAX_LINE):
         number += 1
         yield number, offset, line
         offset += len(line)
@@ -276,7 +276,7 @@ def _sorted_lines(file: BinaryIO) -> Iterator[tuple[int, int, bytes]]:
         places.append((last, number, offset))
     for _, number, offset in sorted(places):
         file.seek(offset)
-        yield number, offset, file.readline(_MOST_LINE)
+        yield number, offset, file.readline(_MAX_LINE)
 
 
 def _sequence(line: bytes) -> int | None:
@@ -318,7 +318,7 @@ def _keyholder_lines_of(path: Path) -> Iterator[_Line]:
     head: bytes | None = FIRST_HEAD
     with _opened(path) as file:
         for number, _, line in _lines(file):
-            if not line.endswith(b"\n") and len(line) < _MOST_LINE:
+            if not line.endswith(b"\n") and len(line) < _MAX_LINE:
                 return
             try:
                 body, stated = split_head(line)

@@ -13,7 +13,7 @@ from ledger.plain_text import escape_html
 from ledger.replay.report import ReplayReport
 from wallet.regulator.exports import AccessRow
 
-_MOST_ROWS: Final = 2000
+_MAX_ROWS: Final = 2000
 _STYLE: Final = """
 body { font: 15px/1.5 system-ui, "Noto Sans CJK SC", sans-serif; margin: 2rem auto; max-width: 70rem; padding: 0 1rem; }
 table { border-collapse: collapse; width: 100%; margin: 1rem 0; }
@@ -38,7 +38,7 @@ class Summary:
         """By id; empty for accesses on a basis that nobody made."""
         self.names: dict[str, str] = {}
         """Of both, as they were last called."""
-        self.newest: deque[AccessRow] = deque(maxlen=_MOST_ROWS)
+        self.newest: deque[AccessRow] = deque(maxlen=_MAX_ROWS)
 
     def add(self, row: AccessRow) -> None:
         self.outcomes[row.outcome] += 1

@@ -21,8 +21,8 @@ from wallet.supervisor.errors import SupervisorError
 from wallet.supervisor.services import Layout, Service, is_free, port_of
 
 _POLL: Final = 0.03
-_MOST_TAIL: Final = 8192
-_MOST_LINE: Final = 400
+_MAX_TAIL: Final = 8192
+_MAX_LINE: Final = 400
 _COMMAND_TIMEOUT: Final = 120.0
 _PREFIX: Final = "QUANCHENG_"
 
@@ -170,7 +170,7 @@ def last_line(log: Path) -> str:
     try:
         with log.open("rb") as file:
             file.seek(0, os.SEEK_END)
-            file.seek(max(0, file.tell() - _MOST_TAIL))
+            file.seek(max(0, file.tell() - _MAX_TAIL))
             return _last(file.read())
     except OSError:
         return ""
@@ -178,7 +178,7 @@ def last_line(log: Path) -> str:
 
 def _last(said: bytes) -> str:
     lines = [line.strip() for line in said.decode("utf-8", "replace").splitlines()]
-    return next((line[:_MOST_LINE] for line in reversed(lines) if line), "")
+    return next((line[:_MAX_LINE] for line in reversed(lines) if line), "")
 
 
 def _environment(service: Service, password: Password) -> tuple[dict[str, str], list[int]]:

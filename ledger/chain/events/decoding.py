@@ -138,7 +138,7 @@ PLANS: Final = {
 
 
 _WORD: Final = 32
-_MOST_PLACE: Final = 1 << 63
+_MAX_PLACE: Final = 1 << 63
 """What tables of databases and files hold; a chain comes nowhere near."""
 ACCESSED_TOPIC: Final = keccak256(ACCESSED_SIGNATURE.encode("ascii"))
 ITEM_ACCESSED_TOPIC: Final = keccak256(ITEM_ACCESSED_SIGNATURE.encode("ascii"))
@@ -294,7 +294,7 @@ class EventDecoder:
 
 def _place(text: str) -> int:
     number = int(text, 16)
-    if 0 <= number < _MOST_PLACE:
+    if 0 <= number < _MAX_PLACE:
         return number
     raise ValueError("no log is at such a place, or of such a time")
 

@@ -19,7 +19,7 @@ from scripts.bench.bench import wait_until
 
 IN_FLIGHT: Final = 8
 _POLL: Final = 0.004
-_PATIENCE: Final = 10.0
+_TIMEOUT: Final = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ def record(chain: BareChain, accesses: int, size: int, in_flight: int = IN_FLIGH
     began = time.perf_counter()
     asyncio.run(_send_all(chain.node.url, prepared, in_flight))
     # anvil counts a transaction a moment before its block can be asked.
-    wait_until(lambda: chain.rpc.send(state).sequence >= wanted, _PATIENCE, "prepared batches")
+    wait_until(lambda: chain.rpc.send(state).sequence >= wanted, _TIMEOUT, "prepared batches")
     return Batches(accesses, time.perf_counter() - began, prepared[-1])
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from ledger.chain.deployment import write_deployment
-from ledger.crypto.keyfile import LEAST_SCRYPT_N
+from ledger.crypto.keyfile import MIN_SCRYPT_N
 from scripts.scenario import Chain, Party
 from tests.support.town import PASSWORD, Finished
 from wallet.cli import main
@@ -40,7 +40,7 @@ class CommandLine:
         """The same command line for a party of a test chain, with its key in a home beside this one."""
         home = self.home.with_name(party.name.replace(" ", "-").lower())
         if not home.exists():
-            keystore = Keystore(home / "keystore", scrypt_n=LEAST_SCRYPT_N)
+            keystore = Keystore(home / "keystore", scrypt_n=MIN_SCRYPT_N)
             keystore.store("account", Kind.ETHEREUM_KEY, party.private_key, Password(PASSWORD))
         options = (*self.options, "--node", node, "--deployment", str(deployment))
         return CommandLine(home, options, self.capture)
@@ -56,7 +56,7 @@ def password(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def quancheng(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> CommandLine:
     """A party that knows no service."""
-    options = ("--password", "env:TEST_PASSWORD", "--scrypt-n", str(LEAST_SCRYPT_N))
+    options = ("--password", "env:TEST_PASSWORD", "--scrypt-n", str(MIN_SCRYPT_N))
     return CommandLine(tmp_path / "home", options, capsys)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from ledger.chain import contract_reads
-from ledger.chain.deploy import LEAST_DELAY
+from ledger.chain.deploy import MIN_DELAY
 from ledger.chain.deployment import Deployment, read_deployment
 from ledger.chain.rpc import Call
 from ledger.errors import ExitCode
@@ -65,15 +65,15 @@ def test_an_identity_authority_is_announced_and_admitted_once_it_is_due(serious:
     admit = ("authority", "admit", address, "identity-authority", IDENTITY.name)
     done = authority.json(*admit)
     due = done["effective_at"]
-    assert 0 < due - serious.chain.now() <= LEAST_DELAY
-    assert done["lapses_at"] == due + LEAST_DELAY
+    assert 0 < due - serious.chain.now() <= MIN_DELAY
+    assert done["lapses_at"] == due + MIN_DELAY
     for other in (admit, (*admit[:3], "consumer", IDENTITY.name)):
         again = authority(*other, "--json")
         assert (again.code, again.error["contract_error"]) == (ExitCode.REFUSED, "AlreadyAnnounced")
     assert not serious.standing(IDENTITY).active
     early = authority("authority", "activate", address, "--json")
     assert (early.code, early.error["contract_error"]) == (ExitCode.REFUSED, "NotEffectiveYet")
-    serious.pass_time(LEAST_DELAY + 10)
+    serious.pass_time(MIN_DELAY + 10)
     authority.json("authority", "activate", address)
     assert serious.standing(IDENTITY).active
 
@@ -87,7 +87,7 @@ def test_a_regulator_stops_what_was_announced(serious: Serious) -> None:
     authority.json("authority", "withdraw", to_hex(SECOND.address))
     regulator.json("authority", "veto", "admission", identity, "--reason", "its own cousin")
     regulator.json("authority", "veto", "authority", successor, "--reason", "nobody knows it")
-    serious.pass_time(LEAST_DELAY + 10)
+    serious.pass_time(MIN_DELAY + 10)
     for done in (
         authority("authority", "activate", identity, "--json"),
         serious.as_party(NEXT)("authority", "change", "authority", successor, "--json"),
@@ -102,10 +102,10 @@ def test_the_authority_is_handed_over_by_announcement(serious: Serious) -> None:
     due = serious.chain.rpc.send(
         contract_reads.change_due_at(serious.deployment.contracts, Change.AUTHORITY, NEXT.address)
     )
-    assert f"from {moment_text(due)} until {moment_text(due + LEAST_DELAY)}" in said
+    assert f"from {moment_text(due)} until {moment_text(due + MIN_DELAY)}" in said
     assert f"quancheng authority change authority {successor}" in said
     assert authority("authority", "retract", "authority", successor).code == ExitCode.USAGE
-    serious.pass_time(LEAST_DELAY + 10)
+    serious.pass_time(MIN_DELAY + 10)
     following.json("authority", "change", "authority", successor)
     at = serious.deployment.contracts
     assert serious.chain.rpc.send(contract_reads.authority(at)) == NEXT.address
@@ -117,7 +117,7 @@ def test_what_is_not_taken_lapses(serious: Serious) -> None:
     authority, address = serious.as_party(AUTHORITY), to_hex(IDENTITY.address)
     admit = ("authority", "admit", address, "identity-authority", IDENTITY.name)
     authority.json(*admit)
-    serious.pass_time(2 * LEAST_DELAY)
+    serious.pass_time(2 * MIN_DELAY)
     late = authority("authority", "activate", address, "--json")
     assert (late.code, late.error["contract_error"]) == (ExitCode.REFUSED, "Lapsed")
     said = authority(*admit).out
@@ -132,7 +132,7 @@ def test_the_authority_retracts_what_it_announced(serious: Serious) -> None:
     authority.json("authority", "announce", "verifier", verifier)
     authority.json("authority", "retract", "admission", address)
     authority.json("authority", "retract", "verifier", verifier)
-    serious.pass_time(LEAST_DELAY + 10)
+    serious.pass_time(MIN_DELAY + 10)
     for command in (("activate", address), ("change", "verifier", verifier)):
         done = authority("authority", *command, "--json")
         assert (done.code, done.error["contract_error"]) == (ExitCode.REFUSED, "NotAnnounced")

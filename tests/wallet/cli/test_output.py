@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 
 from ledger.plain_text import (
-    MOST_NAME,
+    MAX_NAME,
     escape_surrogates,
     escape_text,
     is_plain,
@@ -61,8 +61,8 @@ def printed(stream: io.TextIOWrapper) -> str:
 def long_proposal() -> Proposal:
     """As long as names, case numbers and templates may be."""
     name = "泉" * 98 + " / " + "word " * 19 + "ends"
-    assert len(name) == MOST_NAME
-    fields = tuple(f"{number:02} {name}"[:MOST_NAME].strip() for number in range(12))
+    assert len(name) == MAX_NAME
+    fields = tuple(f"{number:02} {name}"[:MAX_NAME].strip() for number in range(12))
     dataset = msgspec.structs.replace(DATASET, title=name, fields=fields)
     texts = tuple(
         msgspec.structs.replace(text, template=text.template + "长" * 1500)

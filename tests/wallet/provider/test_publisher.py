@@ -36,7 +36,7 @@ DATASET = sha256(b"a dataset").digest()
 def small_bodies(monkeypatch: pytest.MonkeyPatch) -> None:
     """Many bodies for few records."""
     monkeypatch.setattr(publisher_module, "_RECORDS_IN_A_BATCH", 10)
-    monkeypatch.setattr(publisher_module, "_MOST_LINES", 40)
+    monkeypatch.setattr(publisher_module, "_MAX_LINES", 40)
 
 
 class Department:

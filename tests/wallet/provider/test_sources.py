@@ -24,7 +24,7 @@ from wallet.provider.description import (
 from wallet.provider.errors import ProviderError
 from wallet.provider.publisher import check_file
 from wallet.provider.quality import (
-    MOST_LISTED,
+    MAX_LISTED,
     Cells,
     DefectKind,
     QualityLog,
@@ -316,7 +316,7 @@ def test_a_report_lists_a_thousand_defects_and_counts_the_rest(
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert report.counts == ((DefectKind.WRONG_TYPE, 3_000),)
-    assert len(report.defects) == MOST_LISTED
+    assert len(report.defects) == MAX_LISTED
     assert peak < 5_000_000
     assert len(report.digest()) == 32
 

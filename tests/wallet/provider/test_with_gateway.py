@@ -52,7 +52,7 @@ def test_a_gateway_that_is_killed_amid_an_upload_gets_the_rest(
     department_at: DepartmentAt, town: City, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(publisher_module, "_RECORDS_IN_A_BATCH", 5)
-    monkeypatch.setattr(publisher_module, "_MOST_LINES", 20)
+    monkeypatch.setattr(publisher_module, "_MAX_LINES", 20)
     home = tmp_path / "gateway"
     restarted = threading.Event()
 

@@ -11,7 +11,7 @@ import pytest
 from ledger.api import SignedLink
 from ledger.chain.contract_calls import purpose_id
 from ledger.chain.events import DatasetTerms, PurposeTerms, Text
-from ledger.crypto.keyfile import LEAST_SCRYPT_N
+from ledger.crypto.keyfile import MIN_SCRYPT_N
 from ledger.crypto.statement import Terms, select_templates, verify_statement
 from ledger.hexstr import keccak256, to_hex
 from ledger.links import make_link
@@ -348,7 +348,7 @@ def test_cases_are_kept_for_their_user_only(tmp_path: Path) -> None:
 
 @pytest.fixture
 def keys(chain: Chain, tmp_path: Path) -> PersonKeys:
-    keystore = Keystore(tmp_path / "keystore", scrypt_n=LEAST_SCRYPT_N)
+    keystore = Keystore(tmp_path / "keystore", scrypt_n=MIN_SCRYPT_N)
     identities = Identities(tmp_path / "wallet.json")
     ledger = ChainAccess(chain.deployment, own_node=False)
     return PersonKeys(keystore, Password("secret"), identities, ledger)
