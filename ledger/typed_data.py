@@ -61,6 +61,8 @@ class Kind:
     to_json: Callable[[Any], JsonScalar]
     from_json: Callable[[object], object]
     """The value that a JSON value stands for; raises `ValueError`. Lengths and ranges: `problem`."""
+    json_schema: Mapping[str, object]
+    """JSON Schema of what `from_json` takes; the range of a number in decimal digits is not in it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,23 +246,53 @@ def _same(value: Any) -> Any:
 
 
 def _uint(bits: int) -> Kind:
-    return Kind(f"uint{bits}", _uint_problem(bits), _encode_uint, _uint_to_json, _uint_from_json)
+    number = {"type": "integer", "minimum": 0, "maximum": min(1 << bits, _EXACT_IN_JAVASCRIPT) - 1}
+    digits = {"type": "string", "pattern": "^(0|[1-9][0-9]{0,77})$"}
+    return Kind(
+        f"uint{bits}",
+        _uint_problem(bits),
+        _encode_uint,
+        _uint_to_json,
+        _uint_from_json,
+        {"anyOf": [number, digits]},
+    )
+
+
+def _hex_schema(length: int | None) -> dict[str, object]:
+    digits = "([0-9a-f]{2})*" if length is None else f"[0-9a-f]{{{2 * length}}}"
+    return {"type": "string", "pattern": f"^0x{digits}$"}
 
 
 KINDS: Final = {
     kind.name: kind
     for kind in (
-        Kind("bytes32", _bytes_problem(_WORD), _same, to_hex, _bytes_from_json),
+        Kind(
+            "bytes32",
+            _bytes_problem(_WORD),
+            _same,
+            to_hex,
+            _bytes_from_json,
+            _hex_schema(_WORD),
+        ),
         Kind(
             "address",
             _bytes_problem(ADDRESS_LENGTH),
             _ADDRESS_PADDING.__add__,
             to_hex,
             _address_from_json,
+            # Mixed letters are a checksum (EIP-55), which an expression cannot judge.
+            {"type": "string", "pattern": "^0x[0-9a-fA-F]{40}$"},
         ),
-        Kind("bytes", _bytes_problem(None), keccak256, to_hex, _bytes_from_json),
-        Kind("string", _string_problem, lambda text: keccak256(text.encode()), _same, _same),
-        Kind("bool", _bool_problem, _encode_uint, _same, _same),
+        Kind("bytes", _bytes_problem(None), keccak256, to_hex, _bytes_from_json, _hex_schema(None)),
+        Kind(
+            "string",
+            _string_problem,
+            lambda text: keccak256(text.encode()),
+            _same,
+            _same,
+            {"type": "string"},
+        ),
+        Kind("bool", _bool_problem, _encode_uint, _same, _same, {"type": "boolean"}),
         _uint(32),
         _uint(64),
         _uint(256),
@@ -425,6 +457,19 @@ def record_to_object(record: SignedRecord) -> dict[str, JsonScalar]:
     return {
         field.name: field.kind.to_json(value)
         for field, value in zip(schema.fields, values, strict=True)
+    }
+
+
+def json_schema(record_type: type[SignedRecord]) -> dict[str, object]:
+    """Return the JSON Schema (2020-12) of a record's JSON object, for who makes a client of it."""
+    schema = schema_of(record_type)
+    return {
+        "type": "object",
+        "title": schema.name,
+        "description": f"EIP-712: {schema.type_string}",
+        "required": [field.name for field in schema.fields],
+        "additionalProperties": False,
+        "properties": {field.name: dict(field.kind.json_schema) for field in schema.fields},
     }
 
 

@@ -20,24 +20,10 @@ from ledger.hexstr import from_hex, to_hex
 from ledger.index.queries import Selection
 from ledger.model import OUTCOMES, Outcome
 from ledger.service.request_body import collect, read_pieces
+from ledger.typed_data import AccessRequest, Authorization, SubjectLink, json_schema
 
 router = APIRouter(prefix="/v1", tags=["accesses"])
 
-_HASH: Final = "^0x[0-9a-f]{64}$"
-_REQUEST: Final[dict[str, Any]] = {
-    "type": "object",
-    "description": "EIP-712 AccessRequest",
-    "required": ["consumer", "basis", "item", "fields", "nonce", "deadline"],
-    "additionalProperties": False,
-    "properties": {
-        "consumer": {"type": "string", "pattern": "^0x[0-9a-f]{40}$"},
-        "basis": {"type": "string", "pattern": _HASH},
-        "item": {"type": "string", "pattern": _HASH},
-        "fields": {"type": ["integer", "string"]},
-        "nonce": {"type": ["integer", "string"], "description": "commits to the answer's key"},
-        "deadline": {"type": "integer", "minimum": 0},
-    },
-}
 _KEY: Final[dict[str, Any]] = {
     "type": "string",
     "pattern": "^0x(01[0-9a-f]{64}|02[0-9a-f]{2432})$",
@@ -54,8 +40,8 @@ _CONSENTS: Final[dict[str, Any]] = {
         "required": ["authorization"],
         "additionalProperties": False,
         "properties": {
-            "authorization": {"type": "object", "description": "EIP-712 Authorization"},
-            "link": {"type": ["object", "null"], "description": "EIP-712 SubjectLink"},
+            "authorization": json_schema(Authorization),
+            "link": {"anyOf": [json_schema(SubjectLink), {"type": "null"}]},
             "link_signature": {"type": ["string", "null"], "pattern": "^0x[0-9a-f]{130}$"},
         },
     },
@@ -68,7 +54,7 @@ def _signed(key: dict[str, Any], more: dict[str, Any]) -> dict[str, Any]:
         "required": ["request", "signature", "key"],
         "additionalProperties": False,
         "properties": {
-            "request": _REQUEST,
+            "request": json_schema(AccessRequest),
             "signature": {"type": "string", "pattern": "^0x[0-9a-f]{130}$"},
             "key": key,
             **more,
@@ -166,7 +152,9 @@ async def get_accesses(
 
 
 @router.get("/accesses/{access}", response_class=Response)
-async def get_access(access: Annotated[str, Path(pattern=_HASH)], request: Request) -> Response:
+async def get_access(
+    access: Annotated[str, Path(pattern="^0x[0-9a-f]{64}$")], request: Request
+) -> Response:
     """Answer an access again, to the consumer that made it."""
     consumer = await party_account(request)
     services = services_of(request)

@@ -6,16 +6,27 @@ records are JSON objects as in `ledger.typed_data`.
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema
 
 from ledger.chain.transactions import MAX_RAW
 from ledger.plain_text import MAX_MESSAGE, verify_optional_text
+from ledger.typed_data import (
+    Authorization,
+    Confirmation,
+    Freeze,
+    GuardianAppointment,
+    RecoveryVeto,
+    Revocation,
+    SignerRotation,
+    SubjectLink,
+    json_schema,
+)
 
 Hash = Annotated[str, Field(pattern="^0x[0-9a-f]{64}$")]
 Address = Annotated[str, Field(pattern="^0x[0-9a-f]{40}$")]
 Bytes = Annotated[str, Field(pattern="^0x([0-9a-f]{2})*$", max_length=20_000)]
 SignedObject = dict[str, str | int | bool]
-"""An EIP-712 record as a JSON object."""
+"""An EIP-712 record as a JSON object; `record_from_object` says what is wrong with it."""
 AskId = Annotated[str, Field(pattern="^[0-9a-f]{32}$")]
 
 
@@ -38,9 +49,9 @@ class Approval(Taken):
 class AuthorizationToRelay(Taken):
     """A signed authorization with the link of its subject to the dataset."""
 
-    authorization: SignedObject
+    authorization: Annotated[SignedObject, WithJsonSchema(json_schema(Authorization))]
     approval: Approval
-    link: SignedObject
+    link: Annotated[SignedObject, WithJsonSchema(json_schema(SubjectLink))]
     link_signature: Bytes
     request: AskId | None = None
 
@@ -48,42 +59,42 @@ class AuthorizationToRelay(Taken):
 class RevocationToRelay(Taken):
     """A signed revocation."""
 
-    revocation: SignedObject
+    revocation: Annotated[SignedObject, WithJsonSchema(json_schema(Revocation))]
     approval: Approval
 
 
 class ConfirmationToRelay(Taken):
     """A signed confirmation by the new key."""
 
-    confirmation: SignedObject
+    confirmation: Annotated[SignedObject, WithJsonSchema(json_schema(Confirmation))]
     approval: Approval
 
 
 class FreezeToRelay(Taken):
     """A signed freeze, or its end."""
 
-    freeze: SignedObject
+    freeze: Annotated[SignedObject, WithJsonSchema(json_schema(Freeze))]
     approval: Approval
 
 
 class RotationToRelay(Taken):
     """A signed change of the signer."""
 
-    rotation: SignedObject
+    rotation: Annotated[SignedObject, WithJsonSchema(json_schema(SignerRotation))]
     approval: Approval
 
 
 class VetoToRelay(Taken):
     """The old key's veto against a recovery."""
 
-    veto: SignedObject
+    veto: Annotated[SignedObject, WithJsonSchema(json_schema(RecoveryVeto))]
     approval: Approval
 
 
 class GuardianToRelay(Taken):
     """A signed appointment or dismissal of a guardian."""
 
-    appointment: SignedObject
+    appointment: Annotated[SignedObject, WithJsonSchema(json_schema(GuardianAppointment))]
     approval: Approval
 
 

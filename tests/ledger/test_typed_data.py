@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import jsonschema_rs
 import msgspec
 import pytest
 from eth_account.messages import encode_typed_data
@@ -213,6 +214,7 @@ def test_domain_outside_its_types_is_refused() -> None:
         Domain(chain_id=1, verifying_contract=bytes(21))
 
 
+MISTYPED = "0x5AAeb6053F3E94C9b9A09f33669435E7Ef1BeAed"
 BAD_OBJECTS: list[tuple[dict[str, object], str]] = [
     ({"nonce": None}, "nonce: needs an integer, got NoneType"),
     ({"nonce": 2**53}, "from 2\\*\\*53 on an integer must be a string"),
@@ -228,7 +230,7 @@ BAD_OBJECTS: list[tuple[dict[str, object], str]] = [
     ({"basis": "0x" + "zz" * 32}, "basis: not a 0x string: needs an even number"),
     ({"basis": "0x" + " 2" * 32}, "basis: not a 0x string: needs an even number"),
     ({"basis": 5}, "basis: needs a 0x string, got int"),
-    ({"consumer": "0x5AAeb6053F3E94C9b9A09f33669435E7Ef1BeAed"}, "consumer: the address is mistyp"),
+    ({"consumer": MISTYPED}, "consumer: the address is mistyp"),
     ({"extra": 1}, "unknown extra"),
 ]
 
@@ -238,6 +240,24 @@ def test_bad_member_in_json_is_refused(changes: dict[str, object], message: str)
     value = {**typed_data.record_to_object(access_request()), **changes}
     with pytest.raises(MalformedError, match=message):
         typed_data.record_from_object(AccessRequest, value)
+
+
+@given(record=records())
+def test_the_schema_takes_every_record(record: SignedRecord) -> None:
+    schema = typed_data.json_schema(type(record))
+    jsonschema_rs.Draft202012Validator(schema).validate(typed_data.record_to_object(record))
+
+
+@pytest.mark.parametrize("changes", [changes for changes, _ in BAD_OBJECTS])
+def test_the_schema_takes_no_record_that_is_refused_for_its_form(
+    changes: dict[str, object],
+) -> None:
+    value = {**typed_data.record_to_object(access_request()), **changes}
+    valid = jsonschema_rs.Draft202012Validator(typed_data.json_schema(AccessRequest)).is_valid(
+        value
+    )
+    # What a schema cannot say: how large a number in decimal digits is, and an address's checksum.
+    assert valid == (changes in ({"nonce": str(2**256)}, {"consumer": MISTYPED}))
 
 
 def test_missing_member_and_other_shapes_are_refused() -> None:

@@ -2,13 +2,13 @@
 
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, GetPydanticSchema
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, GetPydanticSchema, WithJsonSchema
 from pydantic_core import core_schema
 
 from ledger.api import SignedLink
 from ledger.hexstr import from_hex
 from ledger.plain_text import MAX_CASE_NUMBER, verify_case_number, verify_text
-from ledger.typed_data import SubjectLink, SubjectOpening, record_from_object
+from ledger.typed_data import SubjectLink, SubjectOpening, json_schema, record_from_object
 from wallet.identity.store import Identity, KeepFor, PersonKind, make_identity
 
 _MAX_TEXT: Final = 500
@@ -139,7 +139,7 @@ class LinkBody(_Body):
 class RenewalBody(_Body):
     """Somebody has a link and wants a new one that says the same."""
 
-    link: dict[str, str | int | bool]
+    link: Annotated[dict[str, str | int | bool], WithJsonSchema(json_schema(SubjectLink))]
     link_signature: Annotated[bytes, _hex(pattern="^0x[0-9a-f]{130}$")]
 
     def signed(self) -> SignedLink:
@@ -251,7 +251,7 @@ class LookupsAnswer(BaseModel):
 class LinkAnswer(BaseModel):
     """A link, as the gateway takes it beside an authorization."""
 
-    link: dict[str, str | int | bool]
+    link: Annotated[dict[str, str | int | bool], WithJsonSchema(json_schema(SubjectLink))]
     link_signature: str
 
 
