@@ -136,7 +136,7 @@ def test_the_exceptions_are_still_there() -> None:
 
 PROGRAM: Final = """
 import sys
-from ledger.errors import UNREADABLE
+from ledger.jsonio import UNREADABLE
 from ledger.errors import LedgerError
 sys.setrecursionlimit(100_000)
 DEEP = b"[" * 60_000 + b"]" * 60_000
