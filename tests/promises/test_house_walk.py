@@ -19,7 +19,7 @@ __all__ = ["gateway", "person"]
 
 ROOT: Final = Path(__file__).parents[2]
 PRODUCT: Final = tuple(str(ROOT / name) + "/" for name in ("ledger", "gateway", "wallet"))
-MAX_FILES: Final = 85
+MAX_FILES: Final = 78
 """Gateway with its recorder, and the consumer; the keyholders are processes of their own. The goal
 is 50 for all of them."""
 
