@@ -26,7 +26,7 @@ from ledger.chain.deployment import Deployment, Founder
 from ledger.chain.embedded import Node
 from ledger.chain.eth_methods import Receipt
 from ledger.chain.events import Accessed, DatasetTerms, PurposeTerms, Text
-from ledger.chain.events.decoding import EventDecoder
+from ledger.chain.events.decoder import EventDecoder
 from ledger.chain.events.identifiers import agreement_id, application_id, dataset_id
 from ledger.chain.rpc import Rpc
 from ledger.chain.sender import Sender

@@ -10,7 +10,7 @@ from eth_abi.abi import encode
 from eth_abi.exceptions import DecodingError, EncodingError
 
 from ledger.artifacts import AbiItem, AbiParameter, ContractName, load_artifact
-from ledger.chain.decoding import decode_abi
+from ledger.chain.decoders import decode_abi
 from ledger.chain.events import DatasetTerms, GrantTerms, OrderTerms, PurposeTerms
 from ledger.errors import MalformedError
 from ledger.hexstr import ZERO_ADDRESS, ZERO_WORD, keccak256

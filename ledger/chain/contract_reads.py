@@ -16,7 +16,7 @@ from eth_abi.exceptions import DecodingError
 from ledger.artifacts import ContractName, load_artifact
 from ledger.chain import eth_methods
 from ledger.chain.contract_calls import encode_call
-from ledger.chain.decoding import decode_abi
+from ledger.chain.decoders import decode_abi
 from ledger.chain.eth_methods import BlockTag
 from ledger.chain.events import Contracts
 from ledger.chain.rpc import Call

@@ -8,7 +8,7 @@ from typing import Final
 from eth_abi.exceptions import DecodingError
 
 from ledger.artifacts import CONTRACTS, AbiItem, AbiParameter, load_artifact
-from ledger.chain.decoding import decode_abi
+from ledger.chain.decoders import decode_abi
 from ledger.chain.rpc import CallError
 from ledger.errors import LedgerError
 from ledger.hexstr import to_hex

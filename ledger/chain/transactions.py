@@ -6,7 +6,7 @@ from typing import Any, Final, Self
 import msgspec
 import rlp
 
-from ledger.chain.decoding import decode_rlp
+from ledger.chain.decoders import decode_rlp
 from ledger.crypto import signatures
 from ledger.errors import LedgerError, MalformedError, SettingError
 from ledger.hexstr import ADDRESS_LENGTH, keccak256

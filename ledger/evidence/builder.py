@@ -11,7 +11,7 @@ from ledger.api import SignedLink, Submission
 from ledger.chain import eth_methods
 from ledger.chain import events as happened
 from ledger.chain.contract_calls import Approval
-from ledger.chain.decoding import decode_abi
+from ledger.chain.decoders import decode_abi
 from ledger.chain.deployment import Deployment
 from ledger.chain.eth_methods import EventError, with_timestamp
 from ledger.chain.events import (
@@ -24,7 +24,7 @@ from ledger.chain.events import (
     PurposeFieldsBound,
     Recorded,
 )
-from ledger.chain.events.decoding import (
+from ledger.chain.events.decoder import (
     ACCESSED_TOPIC,
     ITEM_ACCESSED_TOPIC,
     RECORDED_TOPIC,

@@ -7,7 +7,7 @@ from typing import Any, Final
 import msgspec
 import rlp
 
-from ledger.chain.decoding import decode_rlp
+from ledger.chain.decoders import decode_rlp
 from ledger.chain.eth_methods import BlockTag, Log
 from ledger.chain.rpc import Call
 from ledger.crypto.signatures import recover

@@ -15,7 +15,7 @@ import msgspec
 from ledger.chain import eth_methods
 from ledger.chain.deployment import Deployment
 from ledger.chain.events import Accessed, Event, Recorded
-from ledger.chain.events.decoding import EventDecoder
+from ledger.chain.events.decoder import EventDecoder
 from ledger.chain.rpc import Rpc
 from ledger.crypto.signatures import recover, verify_signature, verify_signer
 from ledger.crypto.statement import case_number_in

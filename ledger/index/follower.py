@@ -8,7 +8,7 @@ import msgspec
 from ledger.chain import eth_methods
 from ledger.chain.eth_methods import Block, EventError
 from ledger.chain.events import Contracts, Event
-from ledger.chain.events.decoding import EventDecoder
+from ledger.chain.events.decoder import EventDecoder
 from ledger.chain.finality import BlocksLostError, ChainError, Finality
 from ledger.chain.log_reader import LogPart, LogReader, next_part
 from ledger.chain.rpc import AsyncRpc, RpcError

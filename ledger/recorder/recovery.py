@@ -15,7 +15,7 @@ from ledger.chain.contract_calls import decode_request
 from ledger.chain.deployment import Deployment
 from ledger.chain.eth_methods import Receipt
 from ledger.chain.events import Accessed
-from ledger.chain.events.decoding import EventDecoder
+from ledger.chain.events.decoder import EventDecoder
 from ledger.chain.finality import Finality, final_block
 from ledger.chain.log_reader import LogReader, logs_between_async
 from ledger.chain.rpc import AsyncRpc, Call

@@ -13,7 +13,7 @@ import msgspec
 from ledger.api import RecordedAccess
 from ledger.chain.eth_methods import EventError, Receipt, with_timestamp
 from ledger.chain.events import Accessed, BatchSkipped, Event, Recorded
-from ledger.chain.events.decoding import EventDecoder
+from ledger.chain.events.decoder import EventDecoder
 from ledger.chain.transactions import Fee, parse_transaction
 from ledger.model import Outcome
 from ledger.recorder.batch import Entry, entries_of

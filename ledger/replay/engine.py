@@ -10,7 +10,7 @@ from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Se
 from ledger.chain.deployment import Deployment
 from ledger.chain.eth_methods import EventError, Log
 from ledger.chain.events import Accessed, AccessVoided, Block, Event, NumberedEvent, Recorded
-from ledger.chain.events.decoding import EventDecoder
+from ledger.chain.events.decoder import EventDecoder
 from ledger.hexstr import to_hex
 from ledger.model import OUTCOMES, EventChain, EventState, Outcome, State
 from ledger.policy import decide

@@ -15,7 +15,7 @@ import msgspec
 from ledger.chain import eth_methods
 from ledger.chain.deployment import encode_deployment
 from ledger.chain.events import Event
-from ledger.chain.events.decoding import EventDecoder
+from ledger.chain.events.decoder import EventDecoder
 from ledger.replay.journal_check import ReleaseEntry
 from ledger.replay.report import Finding, Kind, ReplayReport
 from ledger.replay.sources import read_logs, replay_node

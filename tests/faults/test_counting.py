@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from ledger.chain.events import Accessed, Event, Granted, Revoked, SubjectFrozen, SubjectUnfrozen
-from ledger.chain.events.decoding import EventDecoder
+from ledger.chain.events.decoder import EventDecoder
 from ledger.hexstr import keccak256
 from ledger.model import Outcome
 from ledger.replay.journal_check import access_id

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ledger.chain.contract_calls import ContractCall, verify_call
-from ledger.chain.decoding import decode_abi
+from ledger.chain.decoders import decode_abi
 from ledger.plain_text import PlainTextError
 from tests.support.repeated_texts import DATASET, pointed_to_often, registration
 
@@ -110,6 +110,6 @@ def test_nobody_else_decodes_by_the_abi() -> None:
             for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
                 if isinstance(node, ast.ImportFrom) and node.module == "eth_abi.abi":
                     imported = {alias.name for alias in node.names}
-                    assert "decode" not in imported or path == ROOT / "ledger/chain/decoding.py", (
+                    assert "decode" not in imported or path == ROOT / "ledger/chain/decoders.py", (
                         path
                     )

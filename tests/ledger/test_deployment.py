@@ -23,7 +23,7 @@ from ledger.chain.deployment import (
     write_deployment,
 )
 from ledger.chain.events import ContractAnnounced
-from ledger.chain.events.decoding import EventDecoder
+from ledger.chain.events.decoder import EventDecoder
 from ledger.chain.rpc import AsyncRpc, Call
 from ledger.crypto.secret_sharing import Roster
 from ledger.hexstr import from_hex, keccak256, to_hex

@@ -15,7 +15,7 @@ from web3._utils.events import get_event_data
 from ledger.artifacts import AbiItem, AbiParameter, ContractName, load_artifact
 from ledger.chain.eth_methods import EventError, Log, with_timestamp
 from ledger.chain.events import Accessed, Block, Contracts, DatasetTerms, Event, NumberedEvent
-from ledger.chain.events.decoding import PLANS, EventDecoder
+from ledger.chain.events.decoder import PLANS, EventDecoder
 from ledger.chain.events.identifiers import agreement_id, application_id, dataset_id, order_id
 from ledger.hexstr import ZERO_WORD, checksum_address, keccak256, to_hex
 from ledger.model import Class, Outcome

@@ -25,7 +25,7 @@ from ledger.chain.events import (
     Recorded,
     SubjectRegistered,
 )
-from ledger.chain.events.decoding import EventDecoder
+from ledger.chain.events.decoder import EventDecoder
 from ledger.chain.finality import BlocksLostError, Finality
 from ledger.chain.rpc import AsyncRpc, RpcError
 from ledger.errors import LedgerError

@@ -6,7 +6,7 @@ import pytest
 
 from gateway.store.database import Database
 from ledger.chain.events import AgreementApproved, Event, Granted, Published
-from ledger.chain.events.decoding import EventDecoder
+from ledger.chain.events.decoder import EventDecoder
 from ledger.chain.finality import Finality
 from ledger.chain.rpc import AsyncRpc
 from ledger.index.follower import Follower

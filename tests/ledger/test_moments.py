@@ -11,7 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ledger.chain.eth_methods import EventError
-from ledger.chain.events.decoding import EventDecoder
+from ledger.chain.events.decoder import EventDecoder
 from ledger.plain_text import LAST, iso_moment, moment
 from tests.ledger.test_events import ACCESSED, BASIS, CONTRACTS, make_log
 from wallet.cli.audit_trace import _TIMES, _shown

@@ -18,7 +18,7 @@ from ledger.chain import contract_calls, eth_methods
 from ledger.chain.contract_calls import ContractCall
 from ledger.chain.deployment import WrongNodeError
 from ledger.chain.events import Accessed, EncryptionKeySet
-from ledger.chain.events.decoding import EventDecoder
+from ledger.chain.events.decoder import EventDecoder
 from ledger.chain.finality import BlocksLostError, Finality
 from ledger.chain.reverts import RevertError
 from ledger.chain.rpc import AsyncRpc, Call, RpcError, RpcSettings

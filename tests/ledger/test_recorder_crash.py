@@ -15,7 +15,7 @@ from ledger.chain.deployment import write_deployment
 from ledger.chain.embedded import Node
 from ledger.chain.eth_methods import block_number
 from ledger.chain.events import Accessed
-from ledger.chain.events.decoding import EventDecoder
+from ledger.chain.events.decoder import EventDecoder
 from ledger.chain.log_reader import LogReader, logs_between
 from ledger.model import Outcome
 from ledger.typed_data import AccessRequest, struct_hash

@@ -13,7 +13,7 @@ import pytest
 from ledger.api import RecordedAccess
 from ledger.chain import contract_calls, contract_reads, eth_methods
 from ledger.chain.events import Accessed
-from ledger.chain.events.decoding import EventDecoder
+from ledger.chain.events.decoder import EventDecoder
 from ledger.chain.rpc import Call
 from ledger.chain.transactions import SignedTransaction
 from ledger.journal import Journal

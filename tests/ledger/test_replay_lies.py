@@ -14,7 +14,7 @@ import pytest
 from ledger.chain import eth_methods
 from ledger.chain.contract_calls import encode_call
 from ledger.chain.events import Accessed
-from ledger.chain.events.decoding import EventDecoder
+from ledger.chain.events.decoder import EventDecoder
 from ledger.chain.finality import Finality
 from ledger.hexstr import to_hex
 from ledger.replay.journal_check import ReleaseEntry, access_id

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import msgspec
 import pytest
 
-from ledger.chain.events.decoding import EventDecoder
+from ledger.chain.events.decoder import EventDecoder
 from ledger.hexstr import from_hex, to_hex
 from ledger.replay.journal_check import ReleaseEntry
 from ledger.replay.report import Kind

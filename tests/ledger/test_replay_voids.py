@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from ledger.chain.events import Accessed, AccessVoided, Block, Revoked
-from ledger.chain.events.decoding import EventDecoder
+from ledger.chain.events.decoder import EventDecoder
 from ledger.crypto.secret_sharing import Roster
 from ledger.crypto.signatures import verify_signature
 from ledger.hexstr import keccak256

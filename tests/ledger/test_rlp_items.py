@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rlp.exceptions import RLPException
 
-from ledger.chain.decoding import MAX_DEPTH, decode_rlp
+from ledger.chain.decoders import MAX_DEPTH, decode_rlp
 from ledger.chain.transactions import parse_transaction
 from ledger.errors import LedgerError, MalformedError
 from ledger.evidence.headers import read_receipt

@@ -23,7 +23,7 @@ from ledger.chain.events import (
     SubjectFrozen,
     SubjectUnfrozen,
 )
-from ledger.chain.events.decoding import PLANS, EventDecoder
+from ledger.chain.events.decoder import PLANS, EventDecoder
 from ledger.chain.events.identifiers import order_id
 from ledger.hexstr import ZERO_WORD, keccak256
 from ledger.model import Class, Outcome

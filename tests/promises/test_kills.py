@@ -23,7 +23,7 @@ from ledger.api.access import decode_result, decode_results, encode_submissions
 from ledger.chain import eth_methods
 from ledger.chain.embedded import Node
 from ledger.chain.events import Accessed
-from ledger.chain.events.decoding import EventDecoder
+from ledger.chain.events.decoder import EventDecoder
 from ledger.model import Outcome
 from ledger.replay.journal_check import Journal, ReleaseEntry, access_id
 from ledger.replay.report import Kind, ReplayReport

@@ -12,7 +12,7 @@ from ledger.api import AccessResult, Submissions
 from ledger.api.access import decode_results, encode_submissions
 from ledger.chain import eth_methods
 from ledger.chain.events import Accessed, Event, Revoked
-from ledger.chain.events.decoding import EventDecoder
+from ledger.chain.events.decoder import EventDecoder
 from ledger.hexstr import from_hex
 from ledger.model import Outcome
 from ledger.replay.journal_check import Journal

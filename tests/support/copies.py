@@ -9,7 +9,7 @@ import msgspec
 
 from ledger.chain.eth_methods import Log
 from ledger.chain.events import Accessed
-from ledger.chain.events.decoding import ACCESSED_TOPIC, RECORDED_TOPIC, EventDecoder
+from ledger.chain.events.decoder import ACCESSED_TOPIC, RECORDED_TOPIC, EventDecoder
 from ledger.hexstr import from_hex, keccak256, to_hex
 from ledger.model import Outcome
 from ledger.replay.engine import Replay

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from ledger.chain import eth_methods
 from ledger.chain.eth_methods import Receipt
 from ledger.chain.events import Accessed, Block, Event, Granted, NumberedEvent
-from ledger.chain.events.decoding import EventDecoder
+from ledger.chain.events.decoder import EventDecoder
 from ledger.chain.rpc import Call
 from ledger.crypto.statement import names_at_grant, verify_consent
 from ledger.hexstr import to_hex

@@ -15,7 +15,7 @@ from ledger.chain import contract_calls, eth_methods
 from ledger.chain.embedded import Node
 from ledger.chain.eth_methods import Log
 from ledger.chain.events import OrderTerms
-from ledger.chain.events.decoding import EventDecoder
+from ledger.chain.events.decoder import EventDecoder
 from ledger.chain.events.identifiers import order_id
 from ledger.chain.rpc import Rpc
 from ledger.hexstr import from_hex, to_hex

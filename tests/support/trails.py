@@ -39,7 +39,7 @@ from ledger.chain.events import (
     SubjectRegistered,
     Text,
 )
-from ledger.chain.events.decoding import (
+from ledger.chain.events.decoder import (
     ACCESSED_TOPIC,
     ITEM_ACCESSED_TOPIC,
     PLANS,

@@ -25,7 +25,7 @@ from ledger.chain.events import (
     NumberedEvent,
     OrderTerms,
 )
-from ledger.chain.events.decoding import PLANS, EventDecoder
+from ledger.chain.events.decoder import PLANS, EventDecoder
 from ledger.chain.events.identifiers import agreement_id, application_id, dataset_id, order_id
 from ledger.crypto.merkle import TreeHead
 from ledger.crypto.signatures import address_of, sign

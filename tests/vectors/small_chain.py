@@ -25,7 +25,7 @@ from ledger.chain.deploy import deploy
 from ledger.chain.deployment import Deployment, Founder
 from ledger.chain.embedded import Node, NodeSettings
 from ledger.chain.events import Accessed, DatasetTerms, PurposeTerms, Text
-from ledger.chain.events.decoding import EventDecoder
+from ledger.chain.events.decoder import EventDecoder
 from ledger.chain.events.identifiers import application_id, dataset_id
 from ledger.chain.rpc import Call, Rpc
 from ledger.chain.sender import Sender

@@ -12,7 +12,7 @@ import pytest
 from ledger.chain import contract_calls
 from ledger.chain.deployment import Deployment, encode_deployment, read_deployment
 from ledger.chain.events import Accessed, Event, Granted, OrderTerms, PurposeTerms, Text
-from ledger.chain.events.decoding import EventDecoder
+from ledger.chain.events.decoder import EventDecoder
 from ledger.chain.events.identifiers import agreement_id, application_id, dataset_id, order_id
 from ledger.chain.transactions import parse_transaction
 from ledger.crypto.signatures import address_of, recover, verify_signature

@@ -15,7 +15,7 @@ from ledger.api import Refusal, ReleaseTask, SealedParts
 from ledger.chain import contract_calls, contract_reads, eth_methods
 from ledger.chain.deployment import write_deployment
 from ledger.chain.events import AgreementApproved, NumberedEvent, Published, Revoked
-from ledger.chain.events.decoding import plan_for
+from ledger.chain.events.decoder import plan_for
 from ledger.chain.finality import Finality
 from ledger.chain.rpc import AsyncRpc, Call
 from ledger.crypto.secret_sharing import Roster

@@ -7,7 +7,7 @@ from typing import TypeVar
 from ledger.chain import eth_methods, log_reader
 from ledger.chain.eth_methods import Log
 from ledger.chain.events import Event
-from ledger.chain.events.decoding import PLANS, EventDecoder, Plan
+from ledger.chain.events.decoder import PLANS, EventDecoder, Plan
 from ledger.chain.log_reader import LogReader
 from ledger.chain.rpc import RpcError
 from wallet.client.calls import look

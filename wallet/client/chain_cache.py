@@ -14,7 +14,7 @@ from ledger.api import RecordedAccess, SignedLink
 from ledger.chain import contract_reads, eth_methods
 from ledger.chain.contract_reads import Standing
 from ledger.chain.events import Accessed, LinksEnded, Published
-from ledger.chain.events.decoding import EventDecoder, plan_for
+from ledger.chain.events.decoder import EventDecoder, plan_for
 from ledger.chain.log_reader import LogReader
 from ledger.chain.rpc import Call
 from ledger.encoding import Schema

@@ -19,7 +19,7 @@ from ledger.chain.events import (
     SubjectOpened,
     SubjectUnfrozen,
 )
-from ledger.chain.events.decoding import EventDecoder
+from ledger.chain.events.decoder import EventDecoder
 from ledger.hexstr import from_hex, keccak256, to_hex
 from ledger.model import EventState
 from wallet.client.calls import HttpCall, look, path, reader

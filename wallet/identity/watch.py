@@ -27,7 +27,7 @@ from ledger.chain.events import (
     SubjectClosed,
     SubjectOpened,
 )
-from ledger.chain.events.decoding import EventDecoder
+from ledger.chain.events.decoder import EventDecoder
 from ledger.chain.finality import BlockRef, ChainError, Finality, final_block, verify_descends
 from ledger.chain.log_reader import LogReader, logs_between_async
 from ledger.chain.rpc import AsyncRpc

@@ -7,7 +7,7 @@ import msgspec
 
 from ledger.chain import contract_calls, eth_methods
 from ledger.chain.events import DatasetTerms, Published
-from ledger.chain.events.decoding import EventDecoder
+from ledger.chain.events.decoder import EventDecoder
 from ledger.chain.transactions import parse_transaction
 from ledger.crypto.hpke import DecryptionKey, Purpose
 from ledger.crypto.merkle import TreeHead

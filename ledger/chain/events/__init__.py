@@ -1,7 +1,7 @@
-"""Events of the five contracts as typed records; `ledger.chain.events.decoding` reads them from logs.
+"""Events of the five contracts as typed records; `ledger.chain.events.decoder` reads them from logs.
 
 An event's class is its declaration: its name and its annotated attributes, in Solidity's order, give the
-signature, the topic, and how topics and data are read (`ledger.chain.events.decoding`). Only the access log's, which
+signature, the topic, and how topics and data are read (`ledger.chain.events.decoder`). Only the access log's, which
 come by the million, have a fixed layout that is sliced.
 
 Source: contracts/interfaces; Solidity documentation, "Contract ABI Specification", clause "Events".

@@ -9,7 +9,7 @@ import pytest
 
 from ledger.chain import contract_calls
 from ledger.chain.events import NumberedEvent, RecoveryStarted, SignerRotated, SubjectFrozen
-from ledger.chain.events.decoding import plan_for
+from ledger.chain.events.decoder import plan_for
 from ledger.chain.finality import Finality
 from ledger.chain.rpc import AsyncRpc
 from ledger.hexstr import to_hex

@@ -15,7 +15,7 @@ from typing import Any, Final, TypeAlias, get_args, get_origin, get_type_hints
 import msgspec
 from eth_abi.exceptions import DecodingError
 
-from ledger.chain.decoding import decode_abi
+from ledger.chain.decoders import decode_abi
 from ledger.chain.eth_methods import EventError, Log
 from ledger.chain.events import (
     ACCESSED_SIGNATURE,
