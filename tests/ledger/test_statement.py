@@ -27,28 +27,13 @@ from ledger.crypto.statement import (
 from ledger.errors import MalformedError
 from ledger.hexstr import from_hex
 from ledger.plain_text import PlainTextError
+from tests.vectors import signed_records
 from tests.vectors.files import vectors
+from tests.vectors.signed_records import TEMPLATES
 
 VECTORS = vectors("statement.json")
 REFUSED = (StatementError, PlainTextError)
-TEMPLATES = Templates(
-    zh="我同意{consumer}为办理贷款（编号 {case}）查询我的{dataset}中的 {fields}，{uses}，{interval}，"
-    "有效期至 {until}，数据{retention}。",
-    en="I let {consumer} read {fields} of my {dataset} for loan case {case}, {uses}, {interval}, "
-    "until {until}; the data is {retention}.",
-)
-TERMS = Terms(
-    consumer="泉城银行 / Quancheng Bank",
-    dataset="不动产登记 / real estate registration",
-    fields=("坐落 / location", "面积 / area", "抵押 / mortgage"),
-    item=bytes(32),
-    case_number="2026-118",
-    max_uses=1,
-    min_interval=0,
-    not_before=0,
-    expires_at=1_796_054_400,
-    retention=30 * 86_400,
-)
+TERMS = msgspec.structs.replace(signed_records.TERMS, expires_at=1_796_054_400)
 REFERENCE = format_reference(bytes(range(16)))
 
 
