@@ -54,6 +54,7 @@ class GatewayServer:
     settings: Settings
     chain: Chain
     http: httpx.AsyncClient
+    server: uvicorn.Server
 
     @property
     def authority(self) -> str:
@@ -184,7 +185,7 @@ async def serve_gateway(
                 await asyncio.sleep(0.01)
         base = f"http://127.0.0.1:{made.port}"
         async with httpx.AsyncClient(base_url=base, timeout=30, trust_env=False) as http:
-            gateway = GatewayServer(app, made, chain, http)
+            gateway = GatewayServer(app, made, chain, http, server)
             if follows:  # what others did on a shared chain is behind it
                 await gateway.has(await asyncio.to_thread(chain.block_number))
             yield gateway

@@ -52,6 +52,14 @@ def swallowed_and_repeated(done: Done) -> None:
     done.append("behind the second")
 
 
+def in_the_middle_of_taking_a_lock(done: Done) -> None:
+    try:
+        ask_to_end()
+    finally:
+        done.append("release")
+        raise RuntimeError("release unlocked lock")
+
+
 @pytest.mark.parametrize(
     ("play", "expected"),
     [
@@ -60,6 +68,7 @@ def swallowed_and_repeated(done: Done) -> None:
         (while_stopping, ["stopped everything"]),
         (swallowed, ["went on"]),
         (swallowed_and_repeated, ["went on"]),
+        (in_the_middle_of_taking_a_lock, ["release"]),
     ],
 )
 def test_a_signal_ends_what_runs(play: Callable[[Done], None], expected: Done) -> None:

@@ -257,6 +257,11 @@ def ended_by_signals() -> Iterator[None]:
     _current = interruption
     try:
         yield
+    except Exception as error:
+        # It may come in the middle of taking a lock, and turn into another error there.
+        if interruption.arrived:
+            raise KeyboardInterrupt from error
+        raise
     finally:
         _current = None
         for each, handler in before.items():
