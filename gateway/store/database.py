@@ -2,10 +2,10 @@
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Any, Final, TypeVar, cast
 
 from sqlalchemy import Connection, Executable, Table, insert, text
 from sqlalchemy.dialects import sqlite
@@ -26,6 +26,7 @@ from ledger.service.database import (
     upgrade,
 )
 
+T = TypeVar("T")
 Values = Mapping[str, Any] | Sequence[Mapping[str, Any]] | None
 
 MAX_PARAMETERS: Final = 500
@@ -123,6 +124,19 @@ class Database:
         """
         async with self._transaction(self._reader) as connection:
             yield connection
+
+    async def write(self, work: Callable[[Connection], T]) -> T:
+        """Do all of `work` in one transaction that may write: durable when this returns, or nothing of it happened.
+
+        Raises as `writing`.
+        """
+        async with self.writing() as connection:
+            return await connection.run_sync(work)
+
+    async def read(self, work: Callable[[Connection], T]) -> T:
+        """Do all of `work` in one transaction that only reads; raises as `reading`."""
+        async with self.reading() as connection:
+            return await connection.run_sync(work)
 
     async def all(self, statement: Executable, values: Values = None) -> Sequence[Any]:
         """Return all rows of a statement, in a transaction of its own that reads."""
