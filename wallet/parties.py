@@ -14,7 +14,7 @@ from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar, overload
 import msgspec
 
 from ledger.chain import contract_calls
-from ledger.chain.deploy import verify_deployment, verify_deployment_async
+from ledger.chain.deploy import verify_deployment
 from ledger.chain.deployment import Deployment, read_deployment
 from ledger.chain.events.identifiers import agreement_id, dataset_id
 from ledger.chain.finality import Finality
@@ -155,7 +155,7 @@ class Party(_Member):
     def __enter__(self) -> Self:
         if self.city.node:
             with Rpc(self.city.node) as rpc:
-                verify_deployment(rpc, self.city.deployment)
+                rpc.run(verify_deployment, self.city.deployment)
         chain_id = self.city.deployment.chain_id
         self.client = Client(self._endpoints(), key=self._unlock(), chain_id=chain_id)
         return self
@@ -177,7 +177,7 @@ class AsyncParty(_Member):
     async def __aenter__(self) -> Self:
         if self.city.node:
             async with AsyncRpc(self.city.node) as rpc:
-                await verify_deployment_async(rpc, self.city.deployment)
+                await verify_deployment(rpc, self.city.deployment)
         key = await asyncio.to_thread(self._unlock)
         chain_id = self.city.deployment.chain_id
         self.client = AsyncClient(self._endpoints(), key=key, chain_id=chain_id)

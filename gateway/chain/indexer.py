@@ -7,7 +7,7 @@ from typing import Final
 
 from gateway.errors import GatewayError
 from gateway.settings import Settings
-from ledger.chain.deploy import verify_deployment_async
+from ledger.chain.deploy import verify_deployment
 from ledger.chain.deployment import Deployment
 from ledger.chain.finality import BlocksLostError, ChainError
 from ledger.chain.rpc import AsyncRpc
@@ -92,7 +92,7 @@ class Following:
         while True:
             try:
                 if not self._verified:
-                    await verify_deployment_async(self._rpc, self._deployment)
+                    await verify_deployment(self._rpc, self._deployment)
                     self._verified = True
                 try:
                     await self._follow()

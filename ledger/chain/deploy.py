@@ -16,7 +16,8 @@ from ledger.chain.deployment import (
     require_bounds,
 )
 from ledger.chain.eth_methods import Block
-from ledger.chain.rpc import AsyncRpc, Call, Rpc
+from ledger.chain.rpc import AsyncRpc, Rpc
+from ledger.chain.sender import Sender
 from ledger.chain.transactions import created_address
 from ledger.hexstr import from_hex, keccak256, to_hex
 from ledger.model import Roles
@@ -34,7 +35,7 @@ MIN_REGULATORS: Final = 2
 """Among the founders, where the deployment is no trial."""
 
 
-def verify_deployment(rpc: Rpc, deployment: Deployment) -> Deployment:
+async def verify_deployment(rpc: AsyncRpc, deployment: Deployment) -> Deployment:
     """Return the deployment if the node has it.
 
     Raises:
@@ -42,21 +43,11 @@ def verify_deployment(rpc: Rpc, deployment: Deployment) -> Deployment:
         DeploymentError: the contracts were made with other terms.
         RpcError: the node cannot be asked.
     """
-    _check_chain(deployment, rpc.send(eth_methods.chain_id()), rpc.send(eth_methods.block(0)))
-    _check_codes(deployment, rpc.send_many(_codes(deployment)))
-    at = deployment.contracts
-    trial = rpc.send(contract_reads.is_trial(at))
-    delays = rpc.send_many([contract_reads.admission_delay(at), contract_reads.recovery_delay(at)])
-    _check_terms(deployment, trial, delays)
-    return deployment
-
-
-async def verify_deployment_async(rpc: AsyncRpc, deployment: Deployment) -> Deployment:
-    """Do as `verify_deployment`, from asyncio."""
     _check_chain(
         deployment, await rpc.send(eth_methods.chain_id()), await rpc.send(eth_methods.block(0))
     )
-    _check_codes(deployment, await rpc.send_many(_codes(deployment)))
+    codes = [eth_methods.code(deployment.address_of(name)) for name in CONTRACTS]
+    _check_codes(deployment, await rpc.send_many(codes))
     at = deployment.contracts
     trial = await rpc.send(contract_reads.is_trial(at))
     delays = await rpc.send_many(
@@ -64,10 +55,6 @@ async def verify_deployment_async(rpc: AsyncRpc, deployment: Deployment) -> Depl
     )
     _check_terms(deployment, trial, delays)
     return deployment
-
-
-def _codes(deployment: Deployment) -> list[Call[bytes]]:
-    return [eth_methods.code(deployment.address_of(name)) for name in CONTRACTS]
 
 
 def _check_chain(deployment: Deployment, chain_id: int, genesis: Block | None) -> None:
@@ -155,7 +142,6 @@ def deploy(
     if not trial:
         _require_serious(founders, admission_delay, recovery_delay)
     # web3 takes two seconds to load, and every service reads deployments.
-    from ledger.chain.sender import Sender  # noqa: PLC0415
     from ledger.chain.web3_access import creation_code  # noqa: PLC0415
 
     sender = Sender(rpc, private_key)
@@ -172,8 +158,8 @@ def deploy(
         "Authorizations": (registry, catalogue, agreements, access_log, recovery_delay),
         "AccessLog": (registry, catalogue, agreements, authorizations),
     }
-    receipts = sender.create_all(
-        [creation_code(name, *arguments.get(name, ())) for name in CONTRACTS]
+    receipts = sender.send_all(
+        [(None, creation_code(name, *arguments.get(name, ()))) for name in CONTRACTS]
     )
     announcements = [contract_calls.announce(name, addresses[name]) for name in CONTRACTS]
     sender.send_all([(addresses["Registry"], call.data) for call in announcements])

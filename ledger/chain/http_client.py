@@ -1,7 +1,6 @@
 """HTTP to processes that are asked many times a second: few kept connections, answers in one piece."""
 
 import asyncio
-import base64
 import ssl
 from base64 import b64encode
 from collections import deque
@@ -59,9 +58,7 @@ _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 class HttpClient:
     """`HttpAsker` over the network. Nothing is opened before the first question."""
 
-    def __init__(
-        self, url: str, *, timeout: float, connections: int, most: int, idle: float
-    ) -> None:
+    def __init__(self, url: str, timeout: float, connections: int, most: int, idle: float) -> None:
         """Take where to ask, and the bounds.
 
         Args:
@@ -152,10 +149,9 @@ class _Service:
         self._tls = ssl.create_default_context() if parts.scheme == "https" else None
         self._base, self._query = parts.path, f"?{parts.query}" if parts.query else ""
         place = parts.netloc.rpartition("@")[2]
-        self._head = (
-            f" HTTP/1.1\r\nhost: {place}\r\n{_authorization(parts)}"
-            "content-type: application/json\r\naccept-encoding: identity\r\ncontent-length: "
-        )
+        headers = {"host": place} | _authorization(parts) | _HEADERS
+        lines = "\r\n".join(f"{name}: {value}" for name, value in headers.items())
+        self._head = f" HTTP/1.1\r\n{lines}\r\ncontent-length: "
         _check(self._base + self._query + place)
 
     async def connect(self, most: int) -> "_Connection":
@@ -274,21 +270,22 @@ def _check(target: str) -> str:
     return target
 
 
-def _authorization(parts: SplitResult) -> str:
+def _authorization(parts: SplitResult) -> dict[str, str]:
+    """Return the header for user and password in a URL."""
     if parts.username is None:
-        return ""
+        return {}
     user = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
-    return f"authorization: Basic {b64encode(user.encode()).decode()}\r\n"
+    return {"authorization": f"Basic {b64encode(user.encode()).decode()}"}
 
 
 _HEADERS: Final = {"content-type": "application/json", "accept-encoding": "identity"}
 
 
 class BlockingHttpClient:
-    """`HttpAsker` for ordinary code. Safe to share between threads."""
+    """`HttpClient` for ordinary code: `ask` keeps its thread waiting. Safe to share between threads."""
 
-    def __init__(self, url: str, *, timeout: float, connections: int, most: int) -> None:
-        """Take where to ask, and the bounds; see `ledger.chain.http_client.HttpClient`.
+    def __init__(self, url: str, timeout: float, connections: int, most: int) -> None:
+        """Take where to ask, and the bounds; see `HttpClient`.
 
         A connection is looked at before it is used again, so that none is that the service closed.
         """
@@ -297,7 +294,7 @@ class BlockingHttpClient:
         self._timeout = urllib3.Timeout(total=timeout)
         self._pool = urllib3.PoolManager(1, maxsize=connections, block=True)
 
-    def ask(self, method: str, path: str, body: bytes = b"") -> HttpAnswer:
+    async def ask(self, method: str, path: str, body: bytes = b"") -> HttpAnswer:
         """See `HttpAsker`."""
         if not self._url.startswith(("http://", "https://")):
             raise HttpError("not a URL to ask")
@@ -306,7 +303,7 @@ class BlockingHttpClient:
                 method,
                 self._url + path,
                 body=body or None,
-                headers=_HEADERS | _authorization_header(self._url),
+                headers=_HEADERS | _authorization(urlsplit(self._url)),
                 timeout=self._timeout,
                 retries=False,
                 redirect=False,
@@ -325,7 +322,7 @@ class BlockingHttpClient:
         except (urllib3.exceptions.HTTPError, OSError) as error:
             raise HttpError(str(error) or type(error).__name__) from error
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Close the connections. May be repeated."""
         self._pool.clear()
 
@@ -335,11 +332,3 @@ class BlockingHttpClient:
             answer.close()
             raise HttpError(f"more than {self._most} bytes", "too long")
         return body
-
-
-def _authorization_header(url: str) -> dict[str, str]:
-    """Return the header for user and password in a URL."""
-    auth = urllib3.util.parse_url(url).auth
-    if auth is None:
-        return {}
-    return {"authorization": "Basic " + base64.b64encode(unquote(auth).encode()).decode()}

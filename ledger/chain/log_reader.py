@@ -9,13 +9,13 @@ is refused then is an error. How many blocks are asked for grows again with the 
 Source: Ethereum's execution API specification, `eth_getLogs`.
 """
 
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import Final
 
 import msgspec
 
 from ledger.chain import eth_methods
-from ledger.chain.eth_methods import Block, Log, with_timestamp
+from ledger.chain.eth_methods import Log, with_timestamp
 from ledger.chain.rpc import AsyncRpc, Call, Rpc, RpcError
 
 _FIRST_SPAN: Final = 64
@@ -107,17 +107,9 @@ def logs_between(rpc: Rpc, reader: LogReader, first: int, last: int) -> Iterator
         RpcError: the node cannot be asked, or not even for one block.
     """
     while first <= last:
-        end = reader.reach(first, last)
-        try:
-            logs = rpc.send(reader.ask(first, last))
-        except RpcError as error:
-            if not (error.less_may_do and reader.narrow(end - first + 1)):
-                raise
-            continue
-        reader.take(end - first + 1, len(logs))
-        times = rpc.send_many(times_wanted(logs))
-        yield LogPart(first, end, timed(logs, times))
-        first = end + 1
+        part = rpc.run(next_part, reader, first, last)
+        yield part
+        first = part.last + 1
 
 
 async def logs_between_async(
@@ -145,28 +137,21 @@ async def next_part(rpc: AsyncRpc, reader: LogReader, first: int, last: int) -> 
                 raise
             continue
         reader.take(end - first + 1, len(logs))
-        times = await rpc.send_many(times_wanted(logs))
-        return LogPart(first, end, timed(logs, times))
+        return LogPart(first, end, await timed(rpc, logs))
 
 
-def times_wanted(logs: Iterable[Log]) -> list[Call[Block | None]]:
-    """Return questions for the blocks whose times a node left out of their logs; usually none."""
-    lacking = {log.block_number for log in logs if log.block_timestamp is None}
-    return [eth_methods.block(number) for number in sorted(map(block_number, lacking))]
-
-
-def timed(logs: tuple[Log, ...], blocks: Iterable[Block | None]) -> tuple[Log, ...]:
-    """Return logs with the times of their blocks.
-
-    Args:
-        logs: As the node gave them.
-        blocks: Its answers to `times_wanted`.
+async def timed(rpc: AsyncRpc, logs: tuple[Log, ...]) -> tuple[Log, ...]:
+    """Return logs with the times of their blocks, which some nodes leave out.
 
     Raises:
-        RpcError: it has logs of a block that it does not have.
+        RpcError: the node has logs of a block that it does not have.
     """
-    if all(log.block_timestamp is not None for log in logs):
+    lacking = {log.block_number for log in logs if log.block_timestamp is None}
+    if not lacking:
         return logs
+    blocks = await rpc.send_many(
+        [eth_methods.block(number) for number in sorted(map(block_number, lacking))]
+    )
     times = {block.number: block.timestamp for block in blocks if block is not None}
     return tuple([_timed(log, times) for log in logs])
 

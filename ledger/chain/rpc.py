@@ -1,26 +1,27 @@
 """JSON-RPC to a node: one keep-alive connection pool, typed answers, typed errors.
 
 What is asked is a `Call`: a method, its parameters and how its answer is read. `ledger.chain.eth_methods` and
-`ledger.chain.contract_reads` make them without knowing how they travel; `Rpc` sends them from ordinary code and
-`AsyncRpc` from asyncio. Neither tries anything twice: whoever asks knows whether asking again is
-right.
+`ledger.chain.contract_reads` make them without knowing how they travel; `AsyncRpc` sends them, and `Rpc` lets ordinary
+code do so. Nothing is tried twice: whoever asks knows whether asking again is right.
 
 Source: JSON-RPC 2.0; Ethereum's execution API specification.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+import asyncio
+import time
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Generic, Literal, Self, TypeAlias, TypeVar
+from typing import Any, Concatenate, Final, Generic, Literal, ParamSpec, Self, TypeAlias, TypeVar
 from urllib.parse import urlsplit
 
 import msgspec
 
-from ledger.chain.http_client import HttpAnswer, HttpClient, HttpError
+from ledger.chain.http_client import BlockingHttpClient, HttpClient, HttpError
 from ledger.errors import ExitCode, LedgerError
 from ledger.hexstr import from_hex
 from ledger.jsonio import UNREADABLE
 
+P = ParamSpec("P")
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 
@@ -163,137 +164,33 @@ _decode_data: Final = msgspec.json.Decoder(str | _ProblemData | None).decode
 _encode: Final = msgspec.json.Encoder().encode
 
 
-class _Client:
-    """What both clients share: everything but the waiting."""
+class AsyncRpc:
+    """A node. Belongs to the event loop in which it was first used; safe for concurrent use in it."""
 
-    def __init__(self, url: str, settings: RpcSettings | None = None) -> None:
+    def __init__(
+        self, url: str, settings: RpcSettings | None = None, *, blocks: bool = False
+    ) -> None:
+        """Take a node's address.
+
+        Args:
+            url: of its JSON-RPC.
+            settings: how to talk to it.
+            blocks: whether whoever asks is kept waiting, its whole thread with it, instead of being suspended;
+                see `Rpc`.
+        """
         self.url = url
         self.settings = settings or RpcSettings()
         # Without user and password, path and query: those may hold a key.
         self._name = _place(url)
         self._takes_batches = True
+        self._blocks = blocks
+        self._http = self._connections()
 
-    def _bodies(self, calls: Sequence[Call[Any]]) -> Iterator[tuple[Sequence[Call[Any]], bytes]]:
-        for start in range(0, len(calls), self.settings.batch):
-            part = calls[start : start + self.settings.batch]
-            yield part, self._checked(_encode([_message(n, call) for n, call in enumerate(part)]))
-
-    def _checked(self, body: bytes) -> bytes:
-        if len(body) > self.settings.max_request:
-            raise RpcError(
-                f"the request has {len(body)} bytes, {self.settings.max_request} are allowed",
-                "request too large",
-            )
-        return body
-
-    def _whole(self, answer: HttpAnswer) -> bytes:
-        if answer.status == _OK or (answer.status in _CLIENT_ERRORS and _is_failure(answer.body)):
-            return answer.body
-        if answer.status == _TOO_LARGE:
-            raise RpcError(f"{self._name} says that the request is too large", "request too large")
-        kind: RpcProblem = "refused" if answer.status in _CLIENT_ERRORS else "unreachable"
-        raise RpcError(f"{self._name} answered with HTTP status {answer.status}", kind)
-
-    @contextmanager
-    def _errors(self) -> Iterator[None]:
-        try:
-            yield
-        except HttpError as error:
-            if error.kind == "timeout":
-                seconds = f"{self.settings.timeout:g} s"
-                raise RpcError(
-                    f"{self._name} did not answer within {seconds}", "timeout"
-                ) from error
-            if error.kind == "too long":
-                raise RpcError(
-                    f"the answer of {self._name} has more than {self.settings.max_answer} bytes",
-                    "answer too large",
-                ) from error
-            raise RpcError(f"{self._name} cannot be reached: {error}", "unreachable") from error
-
-
-class Rpc(_Client):
-    """A node, asked from ordinary code. Safe to share between threads."""
-
-    def __init__(self, url: str, settings: RpcSettings | None = None) -> None:
-        super().__init__(url, settings)
-        # Not loaded where everything is asyncio: 0.05 s of a start.
-        from ledger.chain.http_client import BlockingHttpClient  # noqa: PLC0415
-
-        self._http = BlockingHttpClient(
-            url,
-            timeout=self.settings.timeout,
-            connections=self.settings.connections,
-            most=self.settings.max_answer,
-        )
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        self._http.close()
-
-    def send(self, call: Call[T]) -> T:
-        """Ask one question.
-
-        Raises:
-            RpcError: one of its kinds.
-        """
-        body = self._post(self._checked(_encode(_message(0, call))))
-        return _result(call, _parsed(_decode_answer, body))
-
-    def try_many(self, calls: Sequence[Call[T]]) -> list[T | CallError]:
-        """Ask several questions; where the node answered with an error, that error is the answer.
-
-        Raises:
-            RpcError: one of its kinds other than `CallError`.
-        """
-        results: list[T | CallError] = []
-        for part, body in self._bodies(calls):
-            if self._takes_batches:
-                try:
-                    results += _results(part, self._post(body))
-                    continue
-                except RpcError as error:
-                    if not error.is_refusal:  # as a whole; the calls are tried by themselves
-                        raise
-            for call in part:
-                try:
-                    results.append(self.send(call))
-                except CallError as error:
-                    results.append(error)
-            self._takes_batches = False
-        return results
-
-    def send_many(self, calls: Sequence[Call[T]]) -> list[T]:
-        """Ask several questions at once.
-
-        Raises:
-            RpcError: one of its kinds; the first `CallError` if there are several.
-        """
-        return _all_answered(self.try_many(calls))
-
-    def _post(self, body: bytes) -> bytes:
-        with self._errors():
-            answer = self._http.ask("POST", "", body)
-        return self._whole(answer)
-
-
-class AsyncRpc(_Client):
-    """A node, asked from asyncio. Belongs to the event loop in which it was first used."""
-
-    def __init__(self, url: str, settings: RpcSettings | None = None) -> None:
-        super().__init__(url, settings)
-        self._http = HttpClient(
-            url,
-            timeout=self.settings.timeout,
-            connections=self.settings.connections,
-            most=self.settings.max_answer,
-            idle=_IDLE,
-        )
+    def _connections(self) -> HttpClient | BlockingHttpClient:
+        bounds = self.settings.timeout, self.settings.connections, self.settings.max_answer
+        if self._blocks:
+            return BlockingHttpClient(self.url, *bounds)
+        return HttpClient(self.url, *bounds, _IDLE)
 
     async def __aenter__(self) -> Self:
         return self
@@ -303,6 +200,12 @@ class AsyncRpc(_Client):
 
     async def close(self) -> None:
         await self._http.close()
+
+    async def pause(self, seconds: float) -> None:
+        if self._blocks:
+            time.sleep(seconds)  # noqa: ASYNC251 - this is what `blocks` means
+        else:
+            await asyncio.sleep(seconds)
 
     async def send(self, call: Call[T]) -> T:
         """Ask one question.
@@ -344,10 +247,93 @@ class AsyncRpc(_Client):
         """
         return _all_answered(await self.try_many(calls))
 
+    def _bodies(self, calls: Sequence[Call[Any]]) -> Iterator[tuple[Sequence[Call[Any]], bytes]]:
+        for start in range(0, len(calls), self.settings.batch):
+            part = calls[start : start + self.settings.batch]
+            yield part, self._checked(_encode([_message(n, call) for n, call in enumerate(part)]))
+
+    def _checked(self, body: bytes) -> bytes:
+        if len(body) > self.settings.max_request:
+            raise RpcError(
+                f"the request has {len(body)} bytes, {self.settings.max_request} are allowed",
+                "request too large",
+            )
+        return body
+
     async def _post(self, body: bytes) -> bytes:
-        with self._errors():
+        try:
             answer = await self._http.ask("POST", "", body)
-        return self._whole(answer)
+        except HttpError as error:
+            if error.kind == "timeout":
+                seconds = f"{self.settings.timeout:g} s"
+                raise RpcError(
+                    f"{self._name} did not answer within {seconds}", "timeout"
+                ) from error
+            if error.kind == "too long":
+                raise RpcError(
+                    f"the answer of {self._name} has more than {self.settings.max_answer} bytes",
+                    "answer too large",
+                ) from error
+            raise RpcError(f"{self._name} cannot be reached: {error}", "unreachable") from error
+        if answer.status == _OK or (answer.status in _CLIENT_ERRORS and _is_failure(answer.body)):
+            return answer.body
+        if answer.status == _TOO_LARGE:
+            raise RpcError(f"{self._name} says that the request is too large", "request too large")
+        kind: RpcProblem = "refused" if answer.status in _CLIENT_ERRORS else "unreachable"
+        raise RpcError(f"{self._name} answered with HTTP status {answer.status}", kind)
+
+
+class Rpc:
+    """A node, asked from ordinary code. Safe to share between threads."""
+
+    def __init__(self, url: str, settings: RpcSettings | None = None) -> None:
+        self.awaited = AsyncRpc(url, settings, blocks=True)
+        """The same node, for flows that ordinary code carries out."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self.run(AsyncRpc.close)
+
+    def run(
+        self,
+        flow: Callable[Concatenate[AsyncRpc, P], Coroutine[Any, Any, T]],
+        *arguments: P.args,
+        **options: P.kwargs,
+    ) -> T:
+        """Carry out a flow that asks this node and waits for nothing else."""
+        return finish(flow(self.awaited, *arguments, **options))
+
+    def send(self, call: Call[T]) -> T:
+        """Ask one question; see `AsyncRpc.send`."""
+        return finish(self.awaited.send(call))
+
+    def try_many(self, calls: Sequence[Call[T]]) -> list[T | CallError]:
+        """Ask several questions; see `AsyncRpc.try_many`."""
+        return finish(self.awaited.try_many(calls))
+
+    def send_many(self, calls: Sequence[Call[T]]) -> list[T]:
+        """Ask several questions at once; see `AsyncRpc.send_many`."""
+        return finish(self.awaited.send_many(calls))
+
+
+def finish(flow: Coroutine[Any, Any, T]) -> T:
+    """Return the result of a flow that never suspends: no event loop is needed for it.
+
+    Raises:
+        RuntimeError: it suspends.
+    """
+    try:
+        flow.send(None)
+    except StopIteration as end:
+        result: T = end.value
+        return result
+    flow.close()
+    raise RuntimeError("ordinary code cannot wait for an event loop")
 
 
 def _message(number: int, call: Call[Any]) -> dict[str, object]:

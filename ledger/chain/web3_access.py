@@ -1,4 +1,4 @@
-"""web3 for what is not hot: deploying, a party's own transactions, a look at the chain.
+"""web3 for what is not hot: deploying, a look at the chain.
 
 To be imported late: web3 takes two seconds to load. docs/decisions/web3-for-cold-chain-work.md says where the line runs.
 """

@@ -18,7 +18,7 @@ from typing import Final, Self
 from ledger.api import RecordedAccess, Submission
 from ledger.chain import contract_reads, eth_methods
 from ledger.chain.contract_calls import ContractCall
-from ledger.chain.deploy import verify_deployment_async
+from ledger.chain.deploy import verify_deployment
 from ledger.chain.deployment import Deployment
 from ledger.chain.finality import (
     BlockRef,
@@ -337,7 +337,7 @@ class Recorder:
     async def _connect(self) -> None:
         """Make sure that the node has the chain that we know, as far as we know it."""
         outbox, mark = self._outbox, self._outbox.mark
-        await verify_deployment_async(self._rpc, self._deployment)
+        await verify_deployment(self._rpc, self._deployment)
         if self.settings.sets_clock:
             await catch_up(self._rpc, self.settings.finality)
         await self._verify_mark()
@@ -425,7 +425,7 @@ class Recorder:
     async def _reconcile(self) -> Reconciliation:
         self._enter(RecorderState.RECONCILING)
         try:
-            await verify_deployment_async(self._rpc, self._deployment)
+            await verify_deployment(self._rpc, self._deployment)
             reconciler = Reconciler(self._rpc, self._deployment, self._outbox, self.settings)
             self._dispatcher.pending.forget()
             result, accesses = await reconciler.reconcile()

@@ -44,7 +44,7 @@ async def make_wallet(gateway: GatewayServer) -> bytes:
     """Put a wallet on chain; return its address."""
     chain = gateway.chain
     sender = chain.sender(chain.parties.authority)
-    (receipt,) = await asyncio.to_thread(sender.create_all, [creation_code(OWNER.address)])
+    (receipt,) = await asyncio.to_thread(sender.send_all, [(None, creation_code(OWNER.address))])
     assert receipt.contract is not None
     return receipt.contract
 
@@ -137,7 +137,7 @@ async def test_without_the_chain_nobody_can_tell(own_chain: Chain, tmp_path: Pat
 async def deploy(gateway: GatewayServer, runtime: bytes) -> bytes:
     code = bytes.fromhex(f"60{len(runtime):02x}80600b6000396000f3") + runtime
     sender = gateway.chain.sender(gateway.chain.parties.authority)
-    (receipt,) = await asyncio.to_thread(sender.create_all, [code])
+    (receipt,) = await asyncio.to_thread(sender.send_all, [(None, code)])
     assert receipt.contract is not None
     return receipt.contract
 

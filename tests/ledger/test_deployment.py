@@ -10,7 +10,7 @@ import pytest
 
 from ledger.artifacts import CONTRACTS, load_artifact
 from ledger.chain import contract_reads, eth_methods
-from ledger.chain.deploy import MIN_DELAY, deploy, verify_deployment, verify_deployment_async
+from ledger.chain.deploy import MIN_DELAY, deploy, verify_deployment
 from ledger.chain.deployment import (
     Deployed,
     Deployment,
@@ -34,14 +34,14 @@ from tests.support import more_views
 
 
 def test_deployment_verifies_against_its_own_chain(chain: Chain) -> None:
-    assert verify_deployment(chain.rpc, chain.deployment) is chain.deployment
+    assert chain.rpc.run(verify_deployment, chain.deployment) is chain.deployment
 
 
 async def test_deployment_verifies_from_asyncio(chain: Chain) -> None:
     async with AsyncRpc(chain.node.url) as rpc:
-        assert await verify_deployment_async(rpc, chain.deployment) is chain.deployment
+        assert await verify_deployment(rpc, chain.deployment) is chain.deployment
         with pytest.raises(WrongNodeError):
-            await verify_deployment_async(rpc, changed(chain, chain_id=1))
+            await verify_deployment(rpc, changed(chain, chain_id=1))
 
 
 def test_contracts_are_announced_and_know_each_other(chain: Chain) -> None:
@@ -102,7 +102,7 @@ def test_each_difference_is_its_own_error(
     chain: Chain, change: Callable[[Chain], Deployment], error: type[DeploymentError], says: str
 ) -> None:
     with pytest.raises(error, match=says) as caught:
-        verify_deployment(chain.rpc, change(chain))
+        chain.rpc.run(verify_deployment, change(chain))
     assert type(caught.value) is error
 
 
@@ -120,7 +120,7 @@ def test_changed_code_is_found_even_when_the_file_was_changed_with_it(own_chain:
     forged = Deployed(address, keccak256(bytes(code)))
     deployed = {**chain.deployment.deployed, "AccessLog": forged}
     with pytest.raises(WrongNodeError, match="of this version"):
-        verify_deployment(chain.rpc, changed(chain, deployed=deployed))
+        chain.rpc.run(verify_deployment, changed(chain, deployed=deployed))
 
 
 def test_immutables_are_the_only_difference_to_the_artifact(chain: Chain) -> None:
@@ -146,7 +146,7 @@ def test_deployment_that_is_no_trial_has_two_regulators_and_delays_of_three_days
 ) -> None:
     deployment = deploy(chain.rpc, b"\x07" * 32, founders=SERIOUS)
     assert (deployment.trial, deployment.admission_delay) == (False, MIN_DELAY)
-    assert verify_deployment(chain.rpc, deployment) is deployment
+    assert chain.rpc.run(verify_deployment, deployment) is deployment
     at = deployment.contracts
     for founder in SERIOUS:
         standing = chain.rpc.send(contract_reads.standing_of(at, founder.party))

@@ -78,7 +78,7 @@ def test_every_reader_reads_everything_from_a_node_with_limits(
     first, whole = chain.deployment.block_number, everything(long_chain)
     last = int(whole[-1].block_number, 16)
     with Rpc(proxy.url) as rpc:
-        verify_deployment(rpc, chain.deployment)
+        rpc.run(verify_deployment, chain.deployment)
         reader = LogReader(msgspec.structs.astuple(at))
         parts = list(logs_between(rpc, reader, first, last))
         assert [log for part in parts for log in part.logs] == list(whole)

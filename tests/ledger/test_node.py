@@ -135,7 +135,7 @@ def test_chain_is_the_same_after_many_orderly_ends(tmp_path: Path) -> None:
     for _ in range(4):
         with node, Rpc(node.url) as rpc:
             assert node.port == port
-            assert verify_deployment(rpc, deployment) == deployment
+            assert rpc.run(verify_deployment, deployment) == deployment
             assert rpc.send(eth_methods.block(number)) == block
             assert rpc.send(eth_methods.logs(0, number, [address])) == logs
             time.sleep(1.1)
@@ -170,7 +170,7 @@ def test_killed_node_comes_back_with_what_it_last_wrote(tmp_path: Path) -> None:
             time.sleep(BLOCK_TIME)
         node.kill()
         node.start()
-        assert verify_deployment(rpc, deployment) == deployment
+        assert rpc.run(verify_deployment, deployment) == deployment
         assert rpc.send(eth_methods.block_number()) <= kept + 2
 
 
@@ -184,7 +184,7 @@ def test_half_written_state_is_not_used(tmp_path: Path) -> None:
         written = (tmp_path / "state.json").read_bytes()
         (tmp_path / "state.json").write_bytes(written[: len(written) // 2])
         node.start()
-        assert verify_deployment(rpc, deployment) == deployment
+        assert rpc.run(verify_deployment, deployment) == deployment
 
 
 def test_state_with_accounts_ahead_of_its_blocks_is_not_used(tmp_path: Path) -> None:

@@ -82,4 +82,4 @@ def test_finality_is_waited_for(chain: Chain) -> None:
 def test_node_that_does_not_take_it_is_rejected(chain: Chain) -> None:
     sender = Sender(chain.rpc, keccak256(b"rejected"))
     with pytest.raises(LedgerError):
-        sender._carry_out([sender.sign(bytes(20), b"", nonce=0, gas=100)])
+        sender.carry_out([sender.sign(bytes(20), b"", nonce=0, gas=100)])

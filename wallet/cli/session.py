@@ -155,7 +155,7 @@ class Session:
         if not self.addresses.node:
             raise InputError(f"which node? name --node URL{which}")
         with Rpc(self.addresses.node) as rpc:
-            verify_deployment(rpc, self.deployment)
+            rpc.run(verify_deployment, self.deployment)
             yield rpc
 
     @cached_property

@@ -5,22 +5,23 @@ Nothing here does I/O. `HttpCall`s are made by the modules that know a service's
 `wallet.client.transports`.
 """
 
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Annotated, Any, Final, Generic, TypeVar
+from typing import Annotated, Any, Concatenate, Final, Generic, ParamSpec, TypeVar
 from urllib.parse import quote, urlencode
 
 import msgspec
 
 from ledger.api import Refusal
-from ledger.chain.rpc import Call, Rpc
+from ledger.chain.rpc import AsyncRpc, Call
 from ledger.errors import LedgerError
 from ledger.hexstr import to_hex
 from ledger.jsonio import UNREADABLE
 from wallet.client.errors import ClientError, ProblemError
 from wallet.client.party import Bearer, PartyKey
 
+P = ParamSpec("P")
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 
@@ -241,34 +242,27 @@ class Listen(Effect[T | None]):
 
 
 @dataclass(frozen=True, slots=True)
-class Look(Effect[T]):
-    """A question to the party's own node."""
-
-    call: Call[T]
-
-
-@dataclass(frozen=True, slots=True)
-class Looks(Effect[list[T]]):
-    """Several questions to the party's own node, in one message."""
-
-    calls: tuple[Call[T], ...]
-
-
-@dataclass(frozen=True, slots=True)
 class AtNode(Effect[T]):
-    """Work with the party's own node that takes several questions, and waiting."""
+    """Work with the party's own node."""
 
-    work: Callable[[Rpc], T]
+    work: Callable[[AsyncRpc], Awaitable[T]]
+
+
+async def at_node(
+    work: Callable[Concatenate[AsyncRpc, P], Awaitable[T]], *arguments: P.args, **options: P.kwargs
+) -> T:
+    """Ask the party's own node whatever `work` asks."""
+    return await AtNode(lambda node: work(node, *arguments, **options))
 
 
 async def look(call: Call[T]) -> T:
     """Ask the party's own node."""
-    return await Look(call)
+    return await AtNode(lambda node: node.send(call))
 
 
 async def look_all(calls: Sequence[Call[T]]) -> list[T]:
     """Ask the party's own node several questions at once; without questions it is not asked."""
-    return await Looks(tuple(calls)) if calls else []
+    return await AtNode(lambda node: node.send_many(calls)) if calls else []
 
 
 async def pause(seconds: float) -> None:

@@ -4,14 +4,12 @@ from collections.abc import Sequence
 from functools import cache
 from typing import TypeVar
 
-from ledger.chain import eth_methods, log_reader
-from ledger.chain.eth_methods import Log
+from ledger.chain import eth_methods
 from ledger.chain.events import Event
 from ledger.chain.events.decoder import PLANS, EventDecoder, Plan
-from ledger.chain.log_reader import LogReader
-from ledger.chain.rpc import RpcError
-from wallet.client.calls import look
-from wallet.client.errors import ErrorKind, NodeError
+from ledger.chain.log_reader import LogReader, next_part
+from wallet.client.calls import at_node, look
+from wallet.client.errors import NodeError
 from wallet.client.party import ChainAccess
 
 E = TypeVar("E", bound=Event)
@@ -46,17 +44,9 @@ async def events(
     decoder = EventDecoder(ledger.deployment.contracts)
     matching: list[E] = []
     while first <= newest:
-        end = reader.reach(first, newest)
-        try:
-            logs = await look(reader.ask(first, newest))
-        except NodeError as error:
-            if error.kind != ErrorKind.NODE_REFUSED or not reader.narrow(end - first + 1):
-                raise
-            continue
-        reader.take(end - first + 1, len(logs))
-        events = decoder.decode_all(await timed(logs))
-        matching += [event for event in events if isinstance(event, kind)]
-        first = end + 1
+        part = await at_node(next_part, reader, first, newest)
+        matching += [event for event in decoder.decode_all(part.logs) if isinstance(event, kind)]
+        first = part.last + 1
     return tuple(matching)
 
 
@@ -64,17 +54,6 @@ async def final_number(ledger: ChainAccess) -> int:
     """Return the number of the newest final block."""
     newest = await look(eth_methods.block(ledger.finality.tag))
     return -1 if newest is None else ledger.finality.final_number(newest)
-
-
-async def timed(logs: tuple[Log, ...]) -> tuple[Log, ...]:
-    """Return logs with their blocks' timestamps, which some nodes leave out."""
-    try:
-        blocks = []
-        for call in log_reader.times_wanted(logs):
-            blocks += [(await look(call))]
-        return log_reader.timed(logs, blocks)
-    except RpcError as error:
-        raise NodeError(str(error)) from error
 
 
 @cache

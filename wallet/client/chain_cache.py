@@ -15,7 +15,7 @@ from ledger.chain import contract_reads, eth_methods
 from ledger.chain.contract_reads import Standing
 from ledger.chain.events import Accessed, LinksEnded, Published
 from ledger.chain.events.decoder import EventDecoder, plan_for
-from ledger.chain.log_reader import LogReader
+from ledger.chain.log_reader import LogReader, timed
 from ledger.chain.rpc import Call
 from ledger.encoding import Schema
 from ledger.hexstr import to_hex
@@ -23,7 +23,7 @@ from ledger.links import LinkBounds
 from ledger.model import Roles
 from ledger.typed_data import SubjectLink
 from wallet.client import chain, datasets
-from wallet.client.calls import look, look_all
+from wallet.client.calls import at_node, look, look_all
 from wallet.client.errors import ErrorKind, NodeError
 from wallet.client.party import ChainAccess
 from wallet.links import RememberedLinks
@@ -97,7 +97,7 @@ class ChainCache:
         access_log = to_hex(ledger.deployment.contracts.access_log)
         events: dict[int, Accessed] = {}
         logs = tuple([log for log in receipt.logs if log.address == access_log])
-        for event in decoder.decode_all(await chain.timed(logs)):
+        for event in decoder.decode_all(await at_node(timed, logs)):
             if isinstance(event, Accessed):
                 events[event.log_index] = event
         found = RecordedAccesses(receipt.block_number, events)

@@ -14,6 +14,7 @@ from enum import StrEnum
 from typing import Final
 
 from ledger.api import RecordedAccess, Refusal
+from ledger.chain.reverts import RevertError
 from ledger.errors import ExitCode
 from wallet.errors import WalletError
 
@@ -137,6 +138,11 @@ class RefusedError(ClientError):
 
     def __reduce__(self) -> tuple[type["RefusedError"], tuple[str, str]]:
         return type(self), (self.error, self.arguments)
+
+
+def refused(refusal: RevertError) -> RefusedError:
+    """Return a contract's refusal as the party's own node tells it."""
+    return RefusedError(refusal.revert.name, ", ".join(map(str, refusal.revert.arguments)))
 
 
 RELEASE_OVER: Final = "urn:quancheng:problem:release-over"

@@ -1,8 +1,5 @@
 """A party's account: it signs records, requests and transactions, and shows its key to nobody."""
 
-from collections.abc import Callable
-from typing import TypeVar
-
 import msgspec
 
 from ledger.chain.deployment import Deployment
@@ -29,9 +26,6 @@ class ChainAccess(msgspec.Struct, frozen=True):
     """Seconds until a transaction has to be final."""
     fee: FeeRule = AS_SUGGESTED
     """What the party's transactions offer."""
-
-
-T = TypeVar("T")
 
 
 class Bearer:
@@ -91,7 +85,3 @@ class PartyKey:
         from ledger.chain.accounts import sign_transaction  # noqa: PLC0415 - takes a second
 
         return sign_transaction(transaction, self._private_key)
-
-    def lend(self, use: Callable[[bytes], T]) -> T:
-        """Let a library that signs by itself use the private key."""
-        return use(self._private_key)

@@ -13,7 +13,7 @@ import msgspec
 from ledger.chain import contract_calls, eth_methods
 from ledger.chain.contract_calls import ContractCall, verify_call
 from ledger.chain.eth_methods import Log
-from ledger.chain.rpc import Rpc
+from ledger.chain.sender import draft, final_receipt, refusal_of
 from ledger.chain.transactions import (
     GAS_CAP,
     SignedTransaction,
@@ -22,8 +22,15 @@ from ledger.chain.transactions import (
 )
 from ledger.crypto.hpke import DecryptionKey
 from ledger.hexstr import from_hex, to_hex
-from wallet.client.calls import Answer, AtNode, Bitmap, HttpCall, look, path
-from wallet.client.errors import ClientError, ErrorKind, NodeError, ProblemError, RefusedError
+from wallet.client.calls import Answer, Bitmap, HttpCall, at_node, look, path
+from wallet.client.errors import (
+    ClientError,
+    ErrorKind,
+    NodeError,
+    ProblemError,
+    RefusedError,
+    refused,
+)
 from wallet.client.party import ChainAccess, PartyKey
 from wallet.client.retry import with_retries
 
@@ -74,17 +81,7 @@ async def transact(
     verify_call(call)
     if key is None:
         raise ClientError("a transaction must be signed: name a key", ErrorKind.NO_KEY)
-    to = ledger.deployment.address_of(call.contract)
-    if ledger.own_node:
-        from ledger.chain.sender import Sender  # noqa: PLC0415 - takes two seconds
-
-        signed = await AtNode(
-            lambda rpc: key.lend(lambda private: Sender(rpc, private, fee=ledger.fee)).prepare(
-                to, call.data
-            )
-        )
-    else:
-        signed = key.sign_transaction(await _told_terms(ledger, key, to, call))
+    signed = key.sign_transaction(await _drafted(ledger, key.address, call))
     note(signed.raw)
     return await carry_out(ledger, signed)
 
@@ -107,7 +104,17 @@ async def carry_out(ledger: ChainAccess, signed: SignedTransaction) -> Mined:
         await look(eth_methods.send_raw_transaction(signed.raw))
     except NodeError:
         timeout = min(_AGAIN, timeout)
-    return await AtNode(lambda rpc: _mined(ledger, rpc, signed, timeout))
+    receipt = await at_node(final_receipt, signed.hash, ledger.finality, timeout)
+    if receipt is None:
+        raise ClientError(
+            f"{to_hex(signed.hash)} is in no final block after {timeout:g} s", ErrorKind.NOT_FINAL
+        )
+    if not receipt.succeeded:
+        refusal = await at_node(refusal_of, signed, receipt)
+        if refusal.revert.name:
+            raise refused(refusal)
+        raise RefusedError("", f"transaction {to_hex(signed.hash)} failed")
+    return Mined(signed.hash, receipt.block_number, receipt.block_hash, receipt.logs)
 
 
 async def resume(ledger: ChainAccess, raw: bytes) -> Mined:
@@ -115,29 +122,13 @@ async def resume(ledger: ChainAccess, raw: bytes) -> Mined:
     return await carry_out(ledger, parse_transaction(raw))
 
 
-async def _told_terms(
-    ledger: ChainAccess, key: PartyKey, to: bytes, call: ContractCall
-) -> Transaction:
-    outlook = await with_retries(ask_outlook(key.address))
+async def _drafted(ledger: ChainAccess, sender: bytes, call: ContractCall) -> Transaction:
+    to, chain_id = ledger.deployment.address_of(call.contract), ledger.deployment.chain_id
+    if ledger.own_node:
+        return await at_node(draft, sender, to, call.data, chain_id=chain_id, fee=ledger.fee)
+    outlook = await with_retries(ask_outlook(sender))
     fee = ledger.fee.offer(None, outlook.gas_price)
-    gas = min(outlook.max_gas, GAS_CAP)
-    return Transaction(ledger.deployment.chain_id, outlook.nonce, gas, fee, to, call.data)
-
-
-def _mined(ledger: ChainAccess, rpc: Rpc, signed: SignedTransaction, timeout: float) -> Mined:
-    from ledger.chain.sender import final_receipt, refusal_of  # noqa: PLC0415 - takes two seconds
-
-    receipt = final_receipt(rpc, signed.hash, ledger.finality, timeout)
-    if receipt is None:
-        raise ClientError(
-            f"{to_hex(signed.hash)} is in no final block after {timeout:g} s", ErrorKind.NOT_FINAL
-        )
-    if not receipt.succeeded:
-        refusal = refusal_of(rpc, signed, receipt)
-        if refusal.revert.name:
-            raise refusal
-        raise RefusedError("", f"transaction {to_hex(signed.hash)} failed")
-    return Mined(signed.hash, receipt.block_number, receipt.block_hash, receipt.logs)
+    return Transaction(chain_id, outlook.nonce, min(outlook.max_gas, GAS_CAP), fee, to, call.data)
 
 
 # By way of the gateway

@@ -13,7 +13,7 @@ import httpx
 import msgspec
 
 from ledger.chain.reverts import RevertError, revert_in
-from ledger.chain.rpc import AsyncRpc, CallError, Rpc, RpcError
+from ledger.chain.rpc import AsyncRpc, CallError, RpcError, finish
 from ledger.errors import LedgerError
 from ledger.service.http_signatures import body_digest, target_of
 from wallet.client.calls import (
@@ -24,13 +24,11 @@ from wallet.client.calls import (
     EventReader,
     HttpCall,
     Listen,
-    Look,
-    Looks,
     Pause,
     Service,
     problem_in,
 )
-from wallet.client.errors import ClientError, ErrorKind, NodeError, RefusedError, UnreachableError
+from wallet.client.errors import ClientError, ErrorKind, NodeError, UnreachableError, refused
 from wallet.client.party import Bearer, PartyKey
 from wallet.errors import WalletError
 
@@ -58,6 +56,9 @@ class Endpoints(msgspec.Struct, frozen=True):
 class _Core:
     """What both clients share: everything but the waiting."""
 
+    _blocks = False
+    """Whether it keeps its thread waiting instead of being suspended."""
+
     def __init__(
         self,
         endpoints: Endpoints,
@@ -81,6 +82,8 @@ class _Core:
         self.chain_id = chain_id
         self.clock = clock
         self._timeout = timeout
+        node = endpoints.node
+        self._node = AsyncRpc(node, blocks=self._blocks) if node else None
 
     def _request(self, call: HttpCall[Any], accept: str) -> httpx.Request:
         url = self._base(call.service).rstrip("/") + call.path
@@ -163,10 +166,9 @@ class _Core:
             return await self._listen(effect)
         if isinstance(effect, Pause):
             return await self._pause(effect.seconds)
-        if isinstance(effect, Look | Looks):
-            return await self._look(effect)
         if isinstance(effect, AtNode):
-            return await self._work(effect.work)
+            with _asked(self._node) as node:
+                return await effect.work(node)
         raise ClientError(_FOREIGN)
 
     async def _ask(self, call: HttpCall[T]) -> T:
@@ -212,31 +214,21 @@ class _Core:
         """Hand the stream's lines to `take`, until that returns True; return an answer that is no stream."""
         raise NotImplementedError
 
-    async def _look(self, question: Look[Any] | Looks[Any]) -> Any:
-        raise NotImplementedError
-
-    async def _work(self, work: Callable[[Rpc], T]) -> T:
-        raise NotImplementedError
-
     async def _pause(self, seconds: float) -> None:
         raise NotImplementedError
 
 
-NodeT = TypeVar("NodeT", Rpc, AsyncRpc)
-
-
 @contextmanager
-def _asked(node: NodeT | None) -> Iterator[NodeT]:
+def _asked(node: AsyncRpc | None) -> Iterator[AsyncRpc]:
     if node is None:
         raise ClientError("this needs a node of one's own, and none was named")
     try:
         yield node
     except (CallError, RevertError) as error:
-        refused = error if isinstance(error, RevertError) else revert_in(error)
-        if refused is None:
+        refusal = error if isinstance(error, RevertError) else revert_in(error)
+        if refusal is None:
             raise NodeError(str(error), ErrorKind.NODE_REFUSED) from error
-        arguments = ", ".join(map(str, refused.revert.arguments))
-        raise RefusedError(refused.revert.name, arguments) from error
+        raise refused(refusal) from error
     except RpcError as error:
         raise NodeError(str(error), ErrorKind.NODE_REFUSED if error.less_may_do else "") from error
     except LedgerError as error:
@@ -246,13 +238,14 @@ def _asked(node: NodeT | None) -> Iterator[NodeT]:
 class Client(_Core):
     """Carries out flows in ordinary code. Safe to share between threads."""
 
+    _blocks = True
+
     def __init__(
         self, *arguments: Any, transport: httpx.BaseTransport | None = None, **options: Any
     ) -> None:
         """Take the arguments of `_Core`, and what carries the requests (for tests)."""
         super().__init__(*arguments, **options)
         self._http = httpx.Client(timeout=self._timeout, trust_env=False, transport=transport)
-        self._node = Rpc(self.endpoints.node) if self.endpoints.node else None
 
     def __enter__(self) -> Self:
         return self
@@ -264,7 +257,7 @@ class Client(_Core):
         """Close the connections."""
         self._http.close()
         if self._node is not None:
-            self._node.close()
+            finish(self._node.close())
 
     def run(self, flow: Awaitable[T]) -> T:
         """Carry out a flow, or a single call. There is no event loop: nothing below ever suspends.
@@ -272,12 +265,7 @@ class Client(_Core):
         Raises:
             WalletError: what the flow raises.
         """
-        try:
-            self._run(flow).send(None)
-        except StopIteration as end:
-            outcome: T = end.value
-            return outcome
-        raise ClientError(_FOREIGN)
+        return finish(self._run(flow))
 
     async def _receive(
         self, request: httpx.Request, take: Callable[[bytes], None]
@@ -305,16 +293,6 @@ class Client(_Core):
             response.close()
         return None
 
-    async def _look(self, question: Look[Any] | Looks[Any]) -> Any:
-        with _asked(self._node) as node:
-            if isinstance(question, Looks):
-                return node.send_many(question.calls)
-            return node.send(question.call)
-
-    async def _work(self, work: Callable[[Rpc], T]) -> T:
-        with _asked(self._node) as node:
-            return work(node)
-
     async def _pause(self, seconds: float) -> None:
         time.sleep(seconds)  # noqa: ASYNC251 - in the ordinary client nothing suspends
 
@@ -328,7 +306,6 @@ class AsyncClient(_Core):
         """Take the arguments of `_Core`, and what carries the requests (for tests)."""
         super().__init__(*arguments, **options)
         self._http = httpx.AsyncClient(timeout=self._timeout, trust_env=False, transport=transport)
-        self._node = AsyncRpc(self.endpoints.node) if self.endpoints.node else None
 
     async def __aenter__(self) -> Self:
         return self
@@ -378,20 +355,6 @@ class AsyncClient(_Core):
         finally:
             await response.aclose()
         return None
-
-    async def _look(self, question: Look[Any] | Looks[Any]) -> Any:
-        with _asked(self._node) as node:
-            if isinstance(question, Looks):
-                return await node.send_many(question.calls)
-            return await node.send(question.call)
-
-    async def _work(self, work: Callable[[Rpc], T]) -> T:
-        def in_thread() -> T:
-            with Rpc(self.endpoints.node) as node:
-                return work(node)
-
-        with _asked(self._node):
-            return await asyncio.to_thread(in_thread)
 
     async def _pause(self, seconds: float) -> None:
         await asyncio.sleep(seconds)

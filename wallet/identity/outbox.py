@@ -20,9 +20,10 @@ from ledger.chain.contract_calls import ContractCall
 from ledger.chain.deployment import Deployment
 from ledger.chain.eth_methods import Receipt
 from ledger.chain.finality import Finality
-from ledger.chain.reverts import revert_in
+from ledger.chain.reverts import RevertError
 from ledger.chain.rpc import AsyncRpc, CallError, RpcError
-from ledger.chain.transactions import AS_SUGGESTED, GAS_CAP, FeeRule, Transaction, sign_transaction
+from ledger.chain.sender import draft, final_receipt
+from ledger.chain.transactions import AS_SUGGESTED, FeeRule, sign_transaction
 from ledger.crypto.signatures import address_of
 from ledger.errors import LedgerError
 from ledger.service.logs import get_logger
@@ -88,7 +89,9 @@ class Outbox:
                 await self._settle()
                 nonce = await self._keep(call, note)
                 (receipt,) = await self._settle()
-            except RpcError as error:
+            except RevertError:
+                raise
+            except LedgerError as error:
                 raise ChainUnavailableError(str(error)) from error
         _log.info("carried_out", contract=call.contract, nonce=nonce, block=receipt.block_number)
         return receipt
@@ -115,33 +118,26 @@ class Outbox:
                 raise ChainUnavailableError(str(error)) from error
 
     async def _keep(self, call: ContractCall, note: Note) -> int:
-        to = self._deployment.address_of(call.contract)
-        try:
-            gas = await self._rpc.send(eth_methods.estimate_gas(to, call.data, self._address))
-        except CallError as error:
-            raise revert_in(error) or ChainUnavailableError(str(error)) from error
-        newest = await self._rpc.send(eth_methods.block("latest"))
-        price = await self._rpc.send(eth_methods.gas_price())
-        nonce = await self._rpc.send(eth_methods.transaction_count(self._address, "latest"))
-        content = Transaction(
+        content = await draft(
+            self._rpc,
+            self._address,
+            self._deployment.address_of(call.contract),
+            call.data,
             chain_id=self._deployment.chain_id,
-            nonce=nonce,
-            gas=min(gas + gas // 4, GAS_CAP),
-            fee=self._fee.offer(newest.base_fee if newest is not None else None, price),
-            to=to,
-            data=call.data,
+            fee=self._fee,
+            nonce_at="latest",
         )
         signed = sign_transaction(content, self._private_key)
         row = {
-            "nonce": nonce,
+            "nonce": content.nonce,
             "hash": signed.hash,
             "raw": signed.raw,
             "created_at": int(time.time()),
         }
         async with self._database.begin() as connection:
             await connection.execute(insert(transactions).values(row))
-            await note(connection, nonce)
-        return nonce
+            await note(connection, content.nonce)
+        return content.nonce
 
     async def _settle(self) -> list[Receipt]:
         """Bring everything that is kept onto the chain, in order; return the receipts of that."""
@@ -158,21 +154,14 @@ class Outbox:
         return receipts
 
     async def _send_until_final(self, raw: bytes, transaction_hash: bytes) -> Receipt:
-        until = time.monotonic() + self._patience
-        sent_at = float("-inf")
-        while time.monotonic() < until:
-            receipt = await self._rpc.send(eth_methods.receipt(transaction_hash))
-            if receipt is not None:
-                newest = await self._rpc.send(eth_methods.block(self._finality.tag))
-                if newest is not None and self._finality.covers(receipt.block_number, newest):
-                    return receipt
-            elif time.monotonic() - sent_at > _RESEND:
-                sent_at = time.monotonic()
-                await self._send(raw)
-            await asyncio.sleep(_POLL)
-        raise ChainUnavailableError(
-            f"a transaction is in no final block after {self._patience:g} s"
+        receipt = await final_receipt(
+            self._rpc, transaction_hash, self._finality, self._patience, lambda: self._send(raw)
         )
+        if receipt is None:
+            raise ChainUnavailableError(
+                f"a transaction is in no final block after {self._patience:g} s"
+            )
+        return receipt
 
     async def _send(self, raw: bytes) -> None:
         try:

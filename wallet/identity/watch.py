@@ -14,7 +14,7 @@ from sqlalchemy import insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ledger.chain import contract_reads
-from ledger.chain.deploy import verify_deployment_async
+from ledger.chain.deploy import verify_deployment
 from ledger.chain.deployment import Deployment
 from ledger.chain.eth_methods import Block
 from ledger.chain.events import (
@@ -124,7 +124,7 @@ class Watcher:
 
     async def _step(self) -> None:
         if not self._verified:
-            await verify_deployment_async(self._rpc, self._deployment)
+            await verify_deployment(self._rpc, self._deployment)
             self._verified = True
         newest = await final_block(self._rpc, self._finality)
         known, count = await self._known()

@@ -22,6 +22,7 @@ from ledger.chain import contract_calls, contract_reads
 from ledger.chain.deploy import verify_deployment
 from ledger.chain.deployment import Deployment, read_deployment
 from ledger.chain.rpc import Rpc
+from ledger.chain.sender import Sender
 from ledger.crypto.hpke import EncryptionKey, Suite
 from ledger.crypto.secret_sharing import Roster
 from ledger.hexstr import parse_address, to_hex
@@ -70,12 +71,10 @@ def initialize(settings: KeyholderSettings, options: argparse.Namespace) -> None
 
 def register(settings: KeyholderSettings, _: argparse.Namespace) -> None:
     """Put the encryption key into the Registry."""
-    from ledger.chain.sender import Sender  # noqa: PLC0415 - takes two seconds
-
     holdings, _password = _holdings(settings)
     key = holdings.opening.encryption_key.to_bytes()
     with Rpc(settings.node) as rpc:
-        deployment = verify_deployment(rpc, read_deployment(settings.deployment))
+        deployment = rpc.run(verify_deployment, read_deployment(settings.deployment))
         call = contract_calls.set_encryption_key(key)
         sender = Sender(rpc, holdings.account, fee=settings.fee_rule)
         receipt = sender.send(deployment.address_of(call.contract), call.data)
@@ -88,7 +87,7 @@ def draw(settings: KeyholderSettings, options: argparse.Namespace) -> None:
     roster = Roster(options.epoch, options.threshold, members)
     holdings, password = _holdings(settings)
     with Rpc(settings.node) as rpc:
-        deployment = verify_deployment(rpc, read_deployment(settings.deployment))
+        deployment = rpc.run(verify_deployment, read_deployment(settings.deployment))
         keys = _encryption_keys(rpc, deployment, members)
     seeds = begin_epoch(holdings, roster)
     store_epoch(_keystore(settings), password, seeds)

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from ledger.chain import contract_reads, eth_methods
-from ledger.chain.deploy import verify_deployment_async
+from ledger.chain.deploy import verify_deployment
 from ledger.chain.deployment import Deployment
 from ledger.chain.eth_methods import EventError
 from ledger.chain.events import Block, Event
@@ -168,7 +168,7 @@ class Follower:
             LedgerError: The node does not answer, or has another chain.
         """
         if not self._verified:
-            await verify_deployment_async(self._rpc, self._deployment)
+            await verify_deployment(self._rpc, self._deployment)
             self._verified = True
         newest = await final_block_after(self._rpc, self._following.finality, self._known)
         if newest is not None:

@@ -17,6 +17,7 @@ from ledger.chain.deploy import deploy, verify_deployment
 from ledger.chain.deployment import Deployment, read_deployment, write_deployment
 from ledger.chain.embedded import Node, NodeError, NodeSettings
 from ledger.chain.rpc import Call, Rpc
+from ledger.chain.sender import Sender
 from ledger.crypto.secret_sharing import Roster
 from ledger.errors import LedgerError
 from ledger.hexstr import to_hex
@@ -84,7 +85,7 @@ class Installation:
         """
         with _naming("deployment"), Rpc(node.url) as rpc:
             if self._layout.deployment.exists():
-                return verify_deployment(rpc, read_deployment(self._layout.deployment))
+                return rpc.run(verify_deployment, read_deployment(self._layout.deployment))
             self._report("deploying the contracts")
             delay = self._settings.recovery_delay
             # One directory has everybody's keys: that is a trial, and says so.
@@ -161,8 +162,6 @@ class Installation:
             if not standing.active
         ]
         if calls:
-            from ledger.chain.sender import Sender  # noqa: PLC0415 - takes two seconds
-
             sender = Sender(rpc, self._key("authority"))
             sender.send_all([(deployment.address_of(call.contract), call.data) for call in calls])
 

@@ -51,7 +51,7 @@ def told(module_chain: Chain) -> list[RevocationLog]:
             topics=log.topics,
             data=log.data,
         )
-        for log in timed(logs, ())
+        for log in chain.rpc.run(timed, logs)
     ]
 
 

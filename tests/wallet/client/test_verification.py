@@ -27,7 +27,6 @@ from tests.support.answers import (
     owner_proof,
 )
 from tests.support.errors import of_kind
-from wallet.client.calls import Look, Looks
 from wallet.client.chain_cache import ChainCache
 from wallet.client.errors import (
     Check,
@@ -544,13 +543,14 @@ def test_what_the_node_said_is_asked_once_for_many(
 ) -> None:
     desk, memory = honest.desk, ChainCache()
     asked: list[object] = []
-    real = client._look
+    assert client._node is not None
+    real = client._node._post
 
-    async def noting(question: Look[object] | Looks[object]) -> object:
-        asked.append(question)
-        return await real(question)
+    async def noting(body: bytes) -> bytes:
+        asked.append(body)
+        return await real(body)
 
-    monkeypatch.setattr(client, "_look", noting)
+    monkeypatch.setattr(client._node, "_post", noting)
 
     def once() -> Opened:
         steps = open_result(
