@@ -57,8 +57,9 @@ class AlertStore:
         row = msgspec.structs.asdict(alert)
         del row["id"]
         statement = self._put.returning(alerts.c.id)
-        async with self._database.writing() as connection:
-            given = (await connection.execute(statement, row)).scalar()
+        given = await self._database.write(
+            lambda connection: connection.execute(statement, row).scalar()
+        )
         return None if given is None else msgspec.structs.replace(alert, id=given)
 
     async def note_suspension(self, alert: int, until: int, transaction: bytes) -> None:

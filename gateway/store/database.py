@@ -140,27 +140,31 @@ class Database:
 
     async def all(self, statement: Executable, values: Values = None) -> Sequence[Any]:
         """Return all rows of a statement, in a transaction of its own that reads."""
-        async with self.reading() as connection:
-            return (await connection.execute(statement, values)).all()
+        return await self.read(lambda connection: connection.execute(statement, values).all())
 
     async def one(self, statement: Executable, values: Values = None) -> Any:
         """Return the only row of a statement, as `all` does; None without one."""
-        async with self.reading() as connection:
-            return (await connection.execute(statement, values)).one_or_none()
+        return await self.read(
+            lambda connection: connection.execute(statement, values).one_or_none()
+        )
 
     async def among(self, statement: Executable, keys: Sequence[object]) -> list[Any]:
         """Return the rows for many `keys` (an expanding parameter of that name), a few hundred at a time."""
-        found: list[Any] = []
-        async with self.reading() as connection:
-            for start in range(0, len(keys), MAX_PARAMETERS):
-                values = {"keys": keys[start : start + MAX_PARAMETERS]}
-                found += (await connection.execute(statement, values)).all()
-        return found
+
+        def read(connection: Connection) -> list[Any]:
+            return [
+                row
+                for start in range(0, len(keys), MAX_PARAMETERS)
+                for row in connection.execute(
+                    statement, {"keys": keys[start : start + MAX_PARAMETERS]}
+                )
+            ]
+
+        return await self.read(read)
 
     async def run(self, statement: Executable, values: Values = None) -> int:
         """Carry out a statement that writes, durably; return how many rows it changed."""
-        async with self.writing() as connection:
-            return (await connection.execute(statement, values)).rowcount
+        return await self.write(lambda connection: connection.execute(statement, values).rowcount)
 
     async def check(self) -> None:
         """Find out whether the database can be written to now.

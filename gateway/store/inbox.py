@@ -4,7 +4,7 @@ from hashlib import sha256
 from typing import Final
 
 import msgspec
-from sqlalchemy import and_, delete, insert, or_, select, update
+from sqlalchemy import Connection, and_, delete, insert, or_, select, update
 from sqlalchemy.sql.elements import ColumnElement
 
 from gateway.errors import ConflictError, UnknownError
@@ -62,17 +62,19 @@ class InboxStore:
         """
         own = or_(handles.c.consumer.is_(None), handles.c.consumer == consumer)
         which = and_(handles.c.handle_hash == _hash(handle), handles.c.expires_at > now)
-        async with self._database.writing() as connection:
-            bound = await connection.execute(
-                update(handles).where(which, own).values(consumer=consumer)
-            )
+
+        def bind(connection: Connection) -> UsedHandle:
+            step = update(handles).where(which, own).values(consumer=consumer)
+            bound = connection.execute(step).rowcount
             columns = handles.c.subject, handles.c.expires_at
-            found = (await connection.execute(select(*columns).where(which))).one_or_none()
-        if found is None:
-            raise UnknownError("handle, or its time is over")
-        if bound.rowcount != 1:
-            raise ConflictError("another consumer used this handle", "handle-used")
-        return UsedHandle(bytes(found.subject), found.expires_at)
+            handle = connection.execute(select(*columns).where(which)).one_or_none()
+            if handle is None:
+                raise UnknownError("handle, or its time is over")
+            if not bound:
+                raise ConflictError("another consumer used this handle", "handle-used")
+            return UsedHandle(bytes(handle.subject), handle.expires_at)
+
+        return await self._database.write(bind)
 
     async def put(self, ask: StoredAsk) -> StoredAsk:
         """Keep an ask; return it, or the same one that was kept before under its reference.

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import and_, delete, or_, select, tuple_
+from sqlalchemy import Connection, and_, delete, or_, select, tuple_
 
 from gateway.store.database import Database
 from gateway.store.tables import subject_links
@@ -85,8 +85,9 @@ class LinkStore:
 
     async def _read(self, ties: Sequence[Tie]) -> Mapping[Tie, KeptLink]:
         columns = subject_links.c
-        found: dict[Tie, KeptLink] = {}
-        async with self._database.reading() as connection:
+
+        def read(connection: Connection) -> dict[Tie, KeptLink]:
+            links: dict[Tie, KeptLink] = {}
             for start in range(0, len(ties), _MAX_PARAMETERS):
                 wanted = or_(
                     *(
@@ -94,10 +95,12 @@ class LinkStore:
                         for subject, dataset in ties[start : start + _MAX_PARAMETERS]
                     )
                 )
-                for row in await connection.execute(select(*_COLUMNS).where(wanted)):
+                for row in connection.execute(select(*_COLUMNS).where(wanted)):
                     kept = _kept(*row)
-                    found[kept.signed.link.subject, kept.signed.link.dataset] = kept
-        return found
+                    links[kept.signed.link.subject, kept.signed.link.dataset] = kept
+            return links
+
+        return await self._database.read(read)
 
     async def ending(
         self, before: int, after: tuple[int, bytes, bytes], limit: int

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 import msgspec
-from sqlalchemy import and_, bindparam, select, update
+from sqlalchemy import Connection, and_, bindparam, select, update
 
 from gateway.errors import ConflictError, upload_state
 from gateway.store.database import MAX_PARAMETERS, Database
@@ -71,14 +71,17 @@ class PublicationStore:
             publications.c.dataset == publication.dataset,
             publications.c.version == publication.version,
         )
-        async with self._database.writing() as connection:
-            if (await connection.execute(step)).rowcount != 1:
+
+        def serve(connection: Connection) -> ServedPublication:
+            if connection.execute(step).rowcount != 1:
                 raise upload_state("not sealed")
-            await connection.execute(self._serve, msgspec.structs.asdict(publication))
-            row = (await connection.execute(select(*_COLUMNS).where(which))).one_or_none()
+            connection.execute(self._serve, msgspec.structs.asdict(publication))
+            row = connection.execute(select(*_COLUMNS).where(which)).one_or_none()
             if row is None or row.upload != publication.upload:
                 raise ConflictError("this version or this upload is served otherwise already")
-        return ServedPublication(*row)
+            return ServedPublication(*row)
+
+        return await self._database.write(serve)
 
     async def newest(self, dataset: bytes, block: int) -> ServedPublication | None:
         """Return the highest version that was served when `block` was made."""
@@ -121,15 +124,21 @@ class PublicationStore:
 
     async def tiles(self, places: Sequence[tuple[int, int]]) -> Mapping[tuple[int, int], bytes]:
         """Return tiles by upload and position; those that do not exist are left out."""
-        found: dict[tuple[int, int], bytes] = {}
-        async with self._database.reading() as connection:
-            for upload in {upload for upload, _ in places}:
-                positions = [position for one, position in places if one == upload]
-                for some in _slices(positions):
-                    values = {"upload_": upload, "positions": some}
-                    rows = (await connection.execute(_TILES, values)).all()
-                    found.update(((upload, position), entries) for position, entries in rows)
-        return found
+        positions: dict[int, list[int]] = {}
+        for upload, position in places:
+            positions.setdefault(upload, []).append(position)
+
+        def read(connection: Connection) -> dict[tuple[int, int], bytes]:
+            return {
+                (upload, position): entries
+                for upload in positions
+                for slice_ in _slices(positions[upload])
+                for position, entries in connection.execute(
+                    _TILES, {"upload_": upload, "positions": slice_}
+                )
+            }
+
+        return await self._database.read(read)
 
     async def tile_range(self, upload: int, start: int, stop: int) -> bytes:
         """Return the entries of the tiles [start, stop), one after the other."""
@@ -168,11 +177,15 @@ class PublicationStore:
             "transaction": transaction,
             "erased_at": now,
         }
-        async with self._database.writing() as connection:
-            for some in _slices(ids):
-                statement = update(records).where(records.c.id.in_(some)).values(body=None)
-                await connection.execute(statement)
-            await connection.execute(self._note_erasure, note)
+
+        def erase(connection: Connection) -> None:
+            for slice_ in _slices(ids):
+                connection.execute(
+                    update(records).where(records.c.id.in_(slice_)).values(body=None)
+                )
+            connection.execute(self._note_erasure, note)
+
+        await self._database.write(erase)
         await self._database.settle()
 
 

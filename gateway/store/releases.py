@@ -6,7 +6,7 @@ from itertools import islice
 from typing import Final
 
 import msgspec
-from sqlalchemy import bindparam, select, tuple_
+from sqlalchemy import Connection, bindparam, select, tuple_
 
 from gateway.errors import GatewayError
 from gateway.store.database import Database
@@ -141,11 +141,14 @@ class ReleaseJournal:
     async def _write(self, entries: Sequence[JournalEntry]) -> None:
         kept = [_row(entry) for entry in entries if entry.released is None]
         replaced = [_row(entry) for entry in entries if entry.released is not None]
-        async with self._database.writing() as connection:
+
+        def write(connection: Connection) -> None:
             if kept:
-                await connection.exec_driver_sql(self._keep, kept)
+                connection.exec_driver_sql(self._keep, kept)
             if replaced:
-                await connection.exec_driver_sql(self._replace, replaced)
+                connection.exec_driver_sql(self._replace, replaced)
+
+        await self._database.write(write)
 
     async def find(self, accesses: Sequence[bytes]) -> Mapping[bytes, JournalEntry]:
         """Return the entries of these access ids; those that are not there are left out."""

@@ -4,7 +4,7 @@ from hashlib import sha256
 from typing import Final
 
 import msgspec
-from sqlalchemy import delete, insert, select
+from sqlalchemy import Connection, delete, insert, select
 
 from gateway.errors import UnauthenticatedError
 from gateway.store.database import Database
@@ -65,10 +65,12 @@ class SessionStore:
 
     async def challenge_key(self, drawn: bytes) -> bytes:
         """Return the key of challenges: `drawn`, unless a gateway on this database has one already."""
-        async with self._database.writing() as connection:
-            await connection.execute(self._draw, {"id": _ONLY, "key": drawn})
-            found = await connection.execute(select(challenge_keys.c.key))
-            return bytes(found.scalar_one())
+
+        def draw(connection: Connection) -> bytes:
+            connection.execute(self._draw, {"id": _ONLY, "key": drawn})
+            return bytes(connection.execute(select(challenge_keys.c.key)).scalar_one())
+
+        return await self._database.write(draw)
 
     async def begin(self, challenge: ProvenChallenge, session: NewSession) -> bool:
         """Keep a session, by the hash of its token, if no other one began with the same challenge.
@@ -81,11 +83,14 @@ class SessionStore:
             "signer": session.signer,
             "expires_at": session.expires_at,
         }
-        async with self._database.writing() as connection:
-            used = await connection.execute(self._use, msgspec.structs.asdict(challenge))
+
+        def begin(connection: Connection) -> bool:
+            used = connection.execute(self._use, msgspec.structs.asdict(challenge))
             if used.rowcount == 1:
-                await connection.execute(insert(sessions), row)
-        return used.rowcount == 1
+                connection.execute(insert(sessions), row)
+            return used.rowcount == 1
+
+        return await self._database.write(begin)
 
     async def find(self, token: str, now: int) -> LiveSession | None:
         """Return the session of a token, if it is not over."""
@@ -96,9 +101,11 @@ class SessionStore:
         return None if row is None else LiveSession(bytes(row.signer), row.expires_at)
 
     async def forget(self, now: int) -> None:
-        async with self._database.writing() as connection:
+        def forget(connection: Connection) -> None:
             for table in (used_challenges, sessions):
-                await connection.execute(delete(table).where(table.c.expires_at < now))
+                connection.execute(delete(table).where(table.c.expires_at < now))
+
+        await self._database.write(forget)
 
 
 def _hash(token: str) -> bytes:

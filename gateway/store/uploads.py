@@ -9,8 +9,7 @@ from collections.abc import Sequence
 from typing import Final
 
 import msgspec
-from sqlalchemy import ColumnElement, and_, delete, insert, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import ColumnElement, Connection, and_, delete, insert, select, update
 
 from gateway.errors import ConflictError, UnknownError, out_of_step, upload_state
 from gateway.publishing.tiles import ENTRY, PLACE, Tile
@@ -81,9 +80,10 @@ class UploadStore:
         """Add an open upload (its `key` is given here). Not idempotent: the id must be new."""
         values = msgspec.structs.asdict(upload) | {"created_at": now, "touched_at": now}
         del values["key"]
-        async with self._database.writing() as connection:
-            statement = insert(uploads).values(values).returning(uploads.c.key)
-            key = (await connection.execute(statement)).scalar_one()
+        statement = insert(uploads).values(values).returning(uploads.c.key)
+        key = await self._database.write(
+            lambda connection: connection.execute(statement).scalar_one()
+        )
         return msgspec.structs.replace(upload, key=key)
 
     async def get(self, upload_id: str) -> Upload:
@@ -92,8 +92,8 @@ class UploadStore:
         Raises:
             UnknownError: There is none, or it was deleted.
         """
-        async with self._database.reading() as connection:
-            return await _get(connection, and_(uploads.c.id == upload_id, _VISIBLE))
+        which = and_(uploads.c.id == upload_id, _VISIBLE)
+        return await self._database.read(lambda connection: _get(connection, which))
 
     async def append(self, upload: Upload, start: int, chunk: Chunk, now: int) -> Upload:
         """Store lines from `start` on: all of them with their records, or nothing.
@@ -120,16 +120,19 @@ class UploadStore:
             "records": len(chunk.bodies),
             "entries": chunk.entries,
         }
-        async with self._database.writing() as connection:
-            if (await connection.execute(step)).rowcount != 1:
-                raise await _out_of_step(connection, upload)
-            await connection.execute(insert(upload_lines), lines)
+
+        def append(connection: Connection) -> Upload:
+            if connection.execute(step).rowcount != 1:
+                raise _out_of_step(connection, upload)
+            connection.execute(insert(upload_lines), lines)
             if chunk.bodies:
                 rows = [{"id": key, "body": body} for key, body in chunk.bodies]
-                await connection.execute(insert(records), rows)
+                connection.execute(insert(records), rows)
             if chunk.items:
-                await connection.execute(self._put_items, _item_rows(upload, chunk))
-            return await _get(connection, uploads.c.key == upload.key)
+                connection.execute(self._put_items, _item_rows(upload, chunk))
+            return _get(connection, uploads.c.key == upload.key)
+
+        return await self._database.write(append)
 
     async def cut(self, upload: Upload, start: int, now: int) -> Upload:
         """Forget the lines from `start` on, which must be where an `append` began. Idempotent."""
@@ -137,9 +140,10 @@ class UploadStore:
         before = select(upload_lines.c.entries).where(mine, upload_lines.c.first_line < start)
         before = before.order_by(upload_lines.c.first_line.desc()).limit(1)
         kept = select(upload_lines.c.records).where(mine, upload_lines.c.first_line < start)
-        async with self._database.writing() as connection:
-            last = (await connection.execute(before)).scalar_one_or_none() or b""
-            count = sum((await connection.execute(kept)).scalars())
+
+        def cut(connection: Connection) -> Upload:
+            last = connection.execute(before).scalar_one_or_none() or b""
+            count = sum(connection.execute(kept).scalars())
             step = (
                 update(uploads)
                 .where(uploads.c.key == upload.key, uploads.c.state == "open")
@@ -147,21 +151,22 @@ class UploadStore:
                 .values(received=start, records=count, touched_at=now)
                 .values(last_place=last[-ENTRY : PLACE - ENTRY])
             )
-            if (await connection.execute(step)).rowcount == 1:
-                await connection.execute(
+            if connection.execute(step).rowcount == 1:
+                connection.execute(
                     delete(upload_lines).where(mine, upload_lines.c.first_line >= start)
                 )
-                await connection.execute(delete(records).where(_from(upload.key, start)))
-            return await _get(connection, uploads.c.key == upload.key)
+                connection.execute(delete(records).where(_from(upload.key, start)))
+            return _get(connection, uploads.c.key == upload.key)
+
+        return await self._database.write(cut)
 
     async def lines(self, upload: Upload, first_line: int) -> bytes | None:
         """Return the entries that were appended together at `first_line`; None at the end."""
         statement = select(upload_lines.c.entries).where(
             upload_lines.c.upload == upload.key, upload_lines.c.first_line == first_line
         )
-        async with self._database.reading() as connection:
-            found: bytes | None = (await connection.execute(statement)).scalar_one_or_none()
-        return found
+        row = await self._database.one(statement)
+        return None if row is None else bytes(row[0])
 
     async def start_seal(self, upload: Upload, now: int) -> Upload:
         """Let no more lines in. Idempotent: a seal that was interrupted starts over.
@@ -205,15 +210,16 @@ class UploadStore:
             .where(uploads.c.key == upload.key, uploads.c.state.in_(("sealing", "sealed")))
             .values(state="sealed", root=head.root, count=head.size, touched_at=now)
         )
-        async with self._database.writing() as connection:
-            if (await connection.execute(step)).rowcount != 1:
-                raise await _wrong_state(connection, upload)
+
+        def finish(connection: Connection) -> Upload:
+            if connection.execute(step).rowcount != 1:
+                raise _wrong_state(connection, upload)
             if parts:
-                await connection.execute(self._put_directory, parts)
-            await connection.execute(
-                delete(upload_lines).where(upload_lines.c.upload == upload.key)
-            )
-            return await _get(connection, uploads.c.key == upload.key)
+                connection.execute(self._put_directory, parts)
+            connection.execute(delete(upload_lines).where(upload_lines.c.upload == upload.key))
+            return _get(connection, uploads.c.key == upload.key)
+
+        return await self._database.write(finish)
 
     async def delete(self, upload: Upload, now: int) -> None:
         """Make an upload unknown at once. Idempotent. `clear` then frees its space.
@@ -236,12 +242,13 @@ class UploadStore:
             .where(uploads.c.state.in_(("open", "sealing", "sealed")))
             .values(state="deleted", touched_at=now)
         )
-        async with self._database.writing() as connection:
-            await connection.execute(stale)
-            found = await connection.execute(
-                select(uploads.c.key, uploads.c.received).where(uploads.c.state == "deleted")
-            )
-            deleted = [(row.key, row.received) for row in found]
+
+        def mark(connection: Connection) -> list[tuple[int, int]]:
+            connection.execute(stale)
+            deleted = select(uploads.c.key, uploads.c.received).where(uploads.c.state == "deleted")
+            return [(row.key, row.received) for row in connection.execute(deleted)]
+
+        deleted = await self._database.write(mark)
         for key, received in deleted:
             await self._clear(key, received)
         return len(deleted)
@@ -249,14 +256,14 @@ class UploadStore:
     async def _clear(self, key: int, received: int) -> None:
         for start in range(0, received, _CLEAR_STEP):
             stop = (key << _LINE_BITS) + start + _CLEAR_STEP
-            async with self._database.writing() as connection:
-                await connection.execute(
-                    delete(records).where(_from(key, start), records.c.id < stop)
-                )
-        async with self._database.writing() as connection:
+            await self._database.run(delete(records).where(_from(key, start), records.c.id < stop))
+
+        def finish(connection: Connection) -> None:
             for table in (upload_lines, items, tiles, directories):
-                await connection.execute(delete(table).where(table.c.upload == key))
-            await connection.execute(delete(uploads).where(uploads.c.key == key))
+                connection.execute(delete(table).where(table.c.upload == key))
+            connection.execute(delete(uploads).where(uploads.c.key == key))
+
+        await self._database.write(finish)
 
     async def _move(
         self, upload: Upload, sources: tuple[str, ...], target: str, now: int
@@ -266,10 +273,13 @@ class UploadStore:
             .where(uploads.c.key == upload.key, uploads.c.state.in_(sources))
             .values(state=target, touched_at=now)
         )
-        async with self._database.writing() as connection:
-            if (await connection.execute(step)).rowcount != 1:
-                raise await _wrong_state(connection, upload)
-            return await _get(connection, uploads.c.key == upload.key)
+
+        def move(connection: Connection) -> Upload:
+            if connection.execute(step).rowcount != 1:
+                raise _wrong_state(connection, upload)
+            return _get(connection, uploads.c.key == upload.key)
+
+        return await self._database.write(move)
 
 
 def record_id(upload: Upload, line: int) -> int:
@@ -281,21 +291,21 @@ _VISIBLE: Final = uploads.c.state != "deleted"
 _COLUMNS: Final = [uploads.c[name] for name in Upload.__struct_fields__]
 
 
-async def _get(connection: AsyncConnection, which: ColumnElement[bool]) -> Upload:
-    row = (await connection.execute(select(*_COLUMNS).where(which))).one_or_none()
+def _get(connection: Connection, which: ColumnElement[bool]) -> Upload:
+    row = connection.execute(select(*_COLUMNS).where(which)).one_or_none()
     if row is None:
         raise UnknownError("upload")
     return Upload(*row)
 
 
-async def _wrong_state(connection: AsyncConnection, upload: Upload) -> ConflictError:
-    found = await _get(connection, and_(uploads.c.key == upload.key, _VISIBLE))
-    return upload_state(found.state)
+def _wrong_state(connection: Connection, upload: Upload) -> ConflictError:
+    current = _get(connection, and_(uploads.c.key == upload.key, _VISIBLE))
+    return upload_state(current.state)
 
 
-async def _out_of_step(connection: AsyncConnection, upload: Upload) -> ConflictError:
-    found = await _get(connection, and_(uploads.c.key == upload.key, _VISIBLE))
-    return upload_state(found.state) if found.state != "open" else out_of_step(found.received)
+def _out_of_step(connection: Connection, upload: Upload) -> ConflictError:
+    current = _get(connection, and_(uploads.c.key == upload.key, _VISIBLE))
+    return upload_state(current.state) if current.state != "open" else out_of_step(current.received)
 
 
 def _from(key: int, line: int) -> ColumnElement[bool]:

@@ -7,11 +7,10 @@ by the index looks at `Head.faults` and stops.
 Source: PROMISES 8.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Table, func, select
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import ColumnElement, Connection, Table, func, select
 
 from ledger.chain import events as happened
 from ledger.chain.eth_methods import EventError, Log
@@ -37,7 +36,7 @@ def malformed(log: Log, error: EventError, block_number: int) -> Fault:
     return Fault(number if fits else block_number, index if fits else 0, "", str(error))
 
 
-Check = Callable[["Checker", Any], Awaitable[str]]
+Check = Callable[["Checker", Any], str]
 _CHECKS: Final[dict[type[Event], Check]] = {}
 
 
@@ -52,7 +51,7 @@ def _checks(*kinds: type[Event]) -> Callable[[Check], Check]:
 class Checker:
     """Looks at each event before it is written; `sequence` is that of the last access."""
 
-    def __init__(self, connection: AsyncConnection, keys: Keys, sequence: int) -> None:
+    def __init__(self, connection: Connection, keys: Keys, sequence: int) -> None:
         self._connection = connection
         self._keys = keys
         self._sequence = sequence
@@ -61,13 +60,13 @@ class Checker:
         self.contracts: set[bytes] = set()
         """Whose events were counted."""
 
-    async def admits(self, event: Event) -> bool:
+    def admits(self, event: Event) -> bool:
         """Note what is wrong with an event; return whether it can be written all the same."""
         if type(event) is Accessed:
             return self._accessed(event)
         if isinstance(event, NumberedEvent):
             self._numbered(event)
-        problem = await self._problem(event)
+        problem = self._problem(event)
         if problem:
             self._note(event, problem)
         return not problem
@@ -88,23 +87,21 @@ class Checker:
     def _note(self, event: Event, problem: str) -> None:
         self.faults.append(Fault(event.block.number, event.log_index, event.name, problem))
 
-    async def _problem(self, event: Event) -> str:
+    def _problem(self, event: Event) -> str:
         """Return why an event cannot be written; empty when it can."""
         check = _CHECKS.get(type(event))
         if check is not None:
-            return await check(self, event)
+            return check(self, event)
         change = CHANGES.get(type(event))
         if change is None or change.table is tables.parties:
             return ""  # an address need not be a party's to be withdrawn: it was announced only
         if change.table is tables.subjects:
             return self._known_subject(getattr(event, change.attribute))
-        return (
-            "" if await self._exists(change.table, change.row(event)) else "nothing has this name"
-        )
+        return "" if self._exists(change.table, change.row(event)) else "nothing has this name"
 
-    async def _exists(self, table: Table, *conditions: ColumnElement[bool]) -> bool:
+    def _exists(self, table: Table, *conditions: ColumnElement[bool]) -> bool:
         statement = select(func.count()).select_from(table).where(*conditions)
-        return bool((await self._connection.execute(statement)).scalar_one())
+        return bool(self._connection.execute(statement).scalar_one())
 
     def _known_dataset(self, dataset: bytes) -> str:
         return "" if self._keys.dataset(dataset) else "the dataset is not registered"
@@ -117,66 +114,66 @@ class Checker:
         return known is not None and known.kind != UNKNOWN
 
     @_checks(happened.DatasetRegistered)
-    async def _dataset_registered(self, event: happened.DatasetRegistered) -> str:
+    def _dataset_registered(self, event: happened.DatasetRegistered) -> str:
         return "the dataset is registered" if self._keys.dataset(event.dataset) else ""
 
     @_checks(happened.Published)
-    async def _published(self, event: happened.Published) -> str:
+    def _published(self, event: happened.Published) -> str:
         key = self._keys.dataset(event.dataset)
         if not key:
             return "the dataset is not registered"
         table = tables.datasets
         statement = select(table.c.version).where(table.c.key == key)
-        last = (await self._connection.execute(statement)).scalar_one()
+        last = self._connection.execute(statement).scalar_one()
         if event.version > last + 1:
             self._note(event, f"version {event.version}, {last + 1} was next")
         return f"version {event.version} is there" if event.version <= last else ""
 
     @_checks(happened.RecordErased)
-    async def _of_dataset(self, event: happened.RecordErased) -> str:
+    def _of_dataset(self, event: happened.RecordErased) -> str:
         return self._known_dataset(event.dataset)
 
     @_checks(happened.OrderIssued)
-    async def _order_issued(self, event: happened.OrderIssued) -> str:
+    def _order_issued(self, event: happened.OrderIssued) -> str:
         if self._is_named(event.order):
             return "the order is there"
         return self._known_dataset(event.dataset)
 
     @_checks(happened.PurposeRegistered)
-    async def _purpose_registered(self, event: happened.PurposeRegistered) -> str:
-        known = await self._exists(tables.purposes, tables.purposes.c.id == event.purpose)
+    def _purpose_registered(self, event: happened.PurposeRegistered) -> str:
+        known = self._exists(tables.purposes, tables.purposes.c.id == event.purpose)
         return "the purpose is registered" if known else ""
 
     @_checks(happened.PurposeFieldsBound)
-    async def _purpose_fields_bound(self, event: happened.PurposeFieldsBound) -> str:
-        known = await self._exists(tables.purposes, tables.purposes.c.id == event.purpose)
+    def _purpose_fields_bound(self, event: happened.PurposeFieldsBound) -> str:
+        known = self._exists(tables.purposes, tables.purposes.c.id == event.purpose)
         return self._known_dataset(event.dataset) if known else "the purpose is not registered"
 
     @_checks(happened.Applied)
-    async def _applied(self, event: happened.Applied) -> str:
+    def _applied(self, event: happened.Applied) -> str:
         table = tables.applications
-        if await self._exists(table, table.c.id == event.application):
+        if self._exists(table, table.c.id == event.application):
             return "the application is there"
         return self._known_dataset(event.dataset)
 
     @_checks(happened.AgreementApproved)
-    async def _agreement_approved(self, event: happened.AgreementApproved) -> str:
+    def _agreement_approved(self, event: happened.AgreementApproved) -> str:
         applications, agreements = tables.applications, tables.agreements
-        if not await self._exists(applications, applications.c.id == event.application):
+        if not self._exists(applications, applications.c.id == event.application):
             return "nobody applied for it"
         others = agreements.c.id != event.agreement
         taken = agreements.c.number == event.agreement_number
-        if await self._exists(agreements, taken, others):
+        if self._exists(agreements, taken, others):
             return f"agreement {event.agreement_number} is another one"
         return ""
 
     @_checks(happened.SubjectRegistered)
-    async def _subject_registered(self, event: happened.SubjectRegistered) -> str:
+    def _subject_registered(self, event: happened.SubjectRegistered) -> str:
         if self._keys.subject(event.subject):
             return "the subject is registered"
         if self._subjects is None:
             highest = select(func.max(tables.subjects.c.number))
-            self._subjects = (await self._connection.execute(highest)).scalar_one() or 0
+            self._subjects = self._connection.execute(highest).scalar_one() or 0
         following, number = self._subjects + 1, event.subject_number
         if number < following:
             return f"subject {number} is there"
@@ -186,7 +183,7 @@ class Checker:
         return ""
 
     @_checks(happened.Granted)
-    async def _granted(self, event: happened.Granted) -> str:
+    def _granted(self, event: happened.Granted) -> str:
         if self._is_named(event.authorization):
             return "the authorization is there"
         return self._known_subject(event.terms.subject) or self._known_dataset(event.terms.dataset)
@@ -197,9 +194,9 @@ class Checker:
         happened.SignerRotated,
         happened.RecoveryCompleted,
     )
-    async def _of_subject(self, event: happened.GuardianAppointed | happened.SignerRotated) -> str:
+    def _of_subject(self, event: happened.GuardianAppointed | happened.SignerRotated) -> str:
         return self._known_subject(event.subject)
 
     @_checks(happened.Confirmed, happened.AccessVoided)
-    async def _of_authorization(self, event: happened.Confirmed | happened.AccessVoided) -> str:
+    def _of_authorization(self, event: happened.Confirmed | happened.AccessVoided) -> str:
         return "" if self._is_named(event.authorization) else "the authorization was not granted"

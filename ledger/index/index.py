@@ -7,8 +7,7 @@ from contextlib import suppress
 from typing import Final
 
 import msgspec
-from sqlalchemy import delete, insert, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Connection, delete, insert, select, update
 
 from ledger.chain.events import Event
 from ledger.errors import LedgerError
@@ -63,23 +62,29 @@ class Index(Questions):
             LedgerError: It is of another chain or deployment.
         """
         origin = self._origin
-        async with self._database.writing() as connection:
-            row = (await connection.execute(select(tables.progress))).one_or_none()
+
+        def begin(connection: Connection) -> Snapshot:
+            row = connection.execute(select(tables.progress)).one_or_none()
             if row is None:
-                await connection.execute(insert(tables.progress).values(_progress(origin)))
+                connection.execute(insert(tables.progress).values(_progress(origin)))
             elif (row.genesis, row.access_log) != (origin.genesis, origin.access_log):
                 raise LedgerError("the index is of another chain or deployment: delete it")
-            await self._reload(connection)
+            return self._read(connection)
+
+        self._show_written(await self._database.write(begin))
         return self.head
 
     async def clear(self) -> None:
         """Throw the index away and begin anew: for a chain that lost blocks it had called final."""
-        async with self._database.writing() as connection:
+
+        def begin(connection: Connection) -> Snapshot:
             for table in tables.TABLES:
-                await connection.execute(delete(table))
-            await connection.execute(insert(tables.progress).values(_progress(self._origin)))
-            self._keys = None
-            await self._reload(connection)
+                connection.execute(delete(table))
+            connection.execute(insert(tables.progress).values(_progress(self._origin)))
+            return self._read(connection)
+
+        self._keys = None
+        self._show_written(await self._database.write(begin))
 
     async def apply(
         self,
@@ -110,20 +115,21 @@ class Index(Questions):
             )
             self._show(msgspec.structs.replace(self._snapshot, head=head))
             return head
+        reached = Head(number, block_hash, timestamp, 0)
         try:
-            async with self._database.writing() as connection:
-                head = Head(number, block_hash, timestamp, 0)
-                snapshot = await self._write(connection, events, head, faults)
+            snapshot = await self._database.write(
+                lambda connection: self._write(connection, events, reached, faults)
+            )
         except BaseException:
             self._keys = None  # its numbers were not written
             raise
-        self._written, self._written_at = snapshot.head, time.monotonic()
-        self._show(snapshot)
+        self._written_at = time.monotonic()
+        self._show_written(snapshot)
         return self.head
 
-    async def _write(
+    def _write(
         self,
-        connection: AsyncConnection,
+        connection: Connection,
         events: Sequence[Event],
         reached: Head,
         faults: Sequence[Fault],
@@ -137,17 +143,17 @@ class Index(Questions):
             .values(block_number=reached.number, block_hash=reached.hash)
         )
         # This locks the row: whoever comes second finds it changed.
-        if (await connection.execute(claim)).rowcount != 1:
+        if connection.execute(claim).rowcount != 1:
             self._keys = None
-            return await self._read(connection)
+            return self._read(connection)
         if self._keys is None:
             self._keys = Keys(connection)
-            await self._keys.load()
+            self._keys.load()
         keys = self._keys
         keys.use(connection)
         writer = Writer(connection, keys, before.sequence, is_sqlite=self._database.is_sqlite)
-        await writer.write(events)
-        await writer.note([*faults, *writer.faults], before.faults)
+        writer.write(events)
+        writer.note([*faults, *writer.faults], before.faults)
         head = msgspec.structs.replace(
             reached,
             sequence=writer.sequence or before.sequence,
@@ -160,8 +166,8 @@ class Index(Questions):
         }
         if writer.head is not None:
             values["head"] = writer.head
-        await connection.execute(update(tables.progress).values(values))
-        return await read_again(connection, self._snapshot, head, writer.changed)
+        connection.execute(update(tables.progress).values(values))
+        return read_again(connection, self._snapshot, head, writer.changed)
 
     async def wait_for(self, number: int) -> Head:
         """Wait until the index has a block. Set a time limit around it: the chain may stand still."""
@@ -193,13 +199,12 @@ class Index(Questions):
             async with asyncio.timeout(seconds):
                 await self._asked.wait()
 
-    async def _read(self, connection: AsyncConnection) -> Snapshot:
-        row = (await connection.execute(select(tables.progress))).one()
+    def _read(self, connection: Connection) -> Snapshot:
+        row = connection.execute(select(tables.progress)).one()
         head = Head(row.block_number, row.block_hash, row.timestamp, row.sequence, row.faults)
-        return await read_again(connection, self._snapshot, head, KEPT)
+        return read_again(connection, self._snapshot, head, KEPT)
 
-    async def _reload(self, connection: AsyncConnection) -> None:
-        snapshot = await self._read(connection)
+    def _show_written(self, snapshot: Snapshot) -> None:
         self._written = snapshot.head
         self._show(snapshot)
 

@@ -7,8 +7,7 @@ back takes its numbers back; the writer then begins with a fresh `Keys`.
 from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
-from sqlalchemy import Select, func, insert, select
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Connection, Select, func, insert, select
 
 from ledger.hexstr import ZERO_WORD
 from ledger.index.tables import (
@@ -39,7 +38,7 @@ class BasisKey(NamedTuple):
 class Keys:
     """The numbers of one writer. `load` must be called first."""
 
-    def __init__(self, connection: AsyncConnection) -> None:
+    def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._parties: dict[bytes, int] = {}
         self._names: dict[bytes, str] = {}
@@ -50,36 +49,36 @@ class Keys:
         self.counts: dict[bytes, int] = {}
         """Numbers of the last events, by contract."""
 
-    async def load(self) -> None:
+    def load(self) -> None:
         """Read what is always needed: parties, datasets, and where the numbers go on."""
-        self._parties = await self._all(select(parties.c.address, parties.c.key))
-        names = await self._connection.execute(select(parties.c.address, parties.c.name))
+        self._parties = self._all(select(parties.c.address, parties.c.key))
+        names = self._connection.execute(select(parties.c.address, parties.c.name))
         self._names = {row.address: row.name for row in names}
-        self._datasets = await self._all(select(datasets.c.id, datasets.c.key))
-        self.counts = await self._all(select(event_counts.c.contract, event_counts.c.count))
+        self._datasets = self._all(select(datasets.c.id, datasets.c.key))
+        self.counts = self._all(select(event_counts.c.contract, event_counts.c.count))
         highest = [
-            (await self._connection.execute(select(func.max(table.c.key)))).scalar_one() or 0
+            self._connection.execute(select(func.max(table.c.key))).scalar_one() or 0
             for table in (bases, transactions, events)
         ]
         self._next_basis, self._next_transaction, self._next_event = (key + 1 for key in highest)
 
-    def use(self, connection: AsyncConnection) -> None:
+    def use(self, connection: Connection) -> None:
         """Go on within another transaction."""
         self._connection = connection
         for cache in (self._subjects, self._bases):
             if len(cache) > _MAX_CACHED:
                 cache.clear()
 
-    async def prefetch(self, basis_ids: Iterable[bytes], subject_ids: Iterable[bytes]) -> None:
+    def prefetch(self, basis_ids: Iterable[bytes], subject_ids: Iterable[bytes]) -> None:
         """Read the numbers of these bases and subjects, with few statements."""
         columns = (bases.c.id, bases.c.key, bases.c.kind, bases.c.dataset, bases.c.subject)
         for ids in _slices([id_ for id_ in set(basis_ids) if id_ not in self._bases]):
-            rows = await self._connection.execute(select(*columns).where(bases.c.id.in_(ids)))
+            rows = self._connection.execute(select(*columns).where(bases.c.id.in_(ids)))
             for id_, *members in rows:
                 self._bases[id_] = BasisKey(*members)
         for ids in _slices([id_ for id_ in set(subject_ids) if id_ not in self._subjects]):
             statement = select(subjects.c.id, subjects.c.number).where(subjects.c.id.in_(ids))
-            self._subjects.update(await self._all(statement))
+            self._subjects.update(self._all(statement))
 
     def transaction(self) -> int:
         """Return the number of the next transaction."""
@@ -91,12 +90,12 @@ class Keys:
         self._next_event += 1
         return self._next_event - 1
 
-    async def party(self, address: bytes) -> int:
+    def party(self, address: bytes) -> int:
         """Return a party's number. An address that was never admitted gets one too."""
         key = self._parties.get(address)
         if key is None:
             key = self._parties[address] = len(self._parties) + 1
-            await self._connection.execute(
+            self._connection.execute(
                 insert(parties).values(
                     key=key,
                     address=address,
@@ -147,8 +146,8 @@ class Keys:
         added = self._bases[basis] = BasisKey(key, kind, dataset, subject)
         return added
 
-    async def _all(self, statement: Select[bytes, int]) -> dict[bytes, int]:
-        rows = (await self._connection.execute(statement)).all()
+    def _all(self, statement: Select[bytes, int]) -> dict[bytes, int]:
+        rows = self._connection.execute(statement).all()
         return {row[0]: row[1] for row in rows}
 
 

@@ -2,16 +2,16 @@
 
 import heapq
 import json
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
-from typing import Any, Final, Protocol, cast
+from typing import Any, Final, Protocol, TypeVar, cast
 
 import msgspec
 from sqlalchemy import (
     BindParameter,
     Column,
     ColumnElement,
+    Connection,
     Select,
     Table,
     and_,
@@ -21,7 +21,6 @@ from sqlalchemy import (
     select,
     text,
 )
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ledger.hexstr import ZERO_WORD, from_hex, keccak256
 from ledger.index import tables
@@ -53,6 +52,9 @@ Values = tuple[Any, ...]
 """A row's values, in the order selected."""
 
 
+T = TypeVar("T")
+
+
 class Transactions(Protocol):
     """A database: SQLAlchemy connections within transactions."""
 
@@ -61,12 +63,12 @@ class Transactions(Protocol):
         """Whether it is SQLite; PostgreSQL otherwise."""
         ...
 
-    def reading(self) -> AbstractAsyncContextManager[AsyncConnection]:
-        """Begin a transaction that only reads."""
+    async def read(self, work: Callable[[Connection], T]) -> T:
+        """Do all of `work` in one transaction that only reads."""
         ...
 
-    def writing(self) -> AbstractAsyncContextManager[AsyncConnection]:
-        """Begin a transaction, durable when its context ends without an error."""
+    async def write(self, work: Callable[[Connection], T]) -> T:
+        """Do all of `work` in one transaction, durable when this returns."""
         ...
 
 
@@ -118,10 +120,12 @@ class Questions:
         statement, key = _ACCESSES, tables.accesses.c.sequence
         if selection.outcome is not None:
             statement = statement.where(tables.accesses.c.outcome == int(selection.outcome))
-        async with self._database.reading() as connection:
-            conditions = await _conditions(connection, selection, tables.accesses, "consumer")
-            rows = await _page(connection, statement, key, conditions, before, limit)
-        return tuple(map(_access, rows))
+
+        def read(connection: Connection) -> list[Values]:
+            conditions = _conditions(connection, selection, tables.accesses, "consumer")
+            return _page(connection, statement, key, conditions, before, limit)
+
+        return tuple(map(_access, await self._database.read(read)))
 
     async def accesses_after(self, sequence: int, limit: int = 500) -> tuple[AccessEntry, ...]:
         """Return all accesses after a sequence number, the oldest first: for feeds."""
@@ -135,11 +139,12 @@ class Questions:
         self, selection: Selection, *, before: int | None = None, limit: int = 50
     ) -> tuple[EventEntry, ...]:
         """Return events other than accesses before a key, the newest first."""
-        async with self._database.reading() as connection:
-            conditions = await _conditions(connection, selection, tables.events, "party")
-            key = tables.events.c.key
-            rows = await _page(connection, _EVENTS, key, conditions, before, limit)
-        return tuple(map(_event, rows))
+
+        def read(connection: Connection) -> list[Values]:
+            conditions = _conditions(connection, selection, tables.events, "party")
+            return _page(connection, _EVENTS, tables.events.c.key, conditions, before, limit)
+
+        return tuple(map(_event, await self._database.read(read)))
 
     async def events_after(self, key: int, limit: int = 500) -> tuple[EventEntry, ...]:
         """Return all events other than accesses after a key, the oldest first: for feeds."""
@@ -272,22 +277,23 @@ class Questions:
         Only of members that name a signer: what else stands in a subject's events others choose, a reason
         or an id.
         """
-        async with self._database.reading() as connection:
-            number = await _key_of(
-                connection, tables.subjects.c.number, tables.subjects.c.id, subject
-            )
+
+        def read(connection: Connection) -> set[bytes]:
+            number = _key_of(connection, tables.subjects.c.number, tables.subjects.c.id, subject)
             if number is None:
-                return frozenset()
+                return set()
             table = tables.guardians
             guardians = select(table.c.guardian).where(table.c.subject == number)
-            hashes = set((await connection.execute(guardians)).scalars())
+            hashes = set(connection.execute(guardians).scalars())
             naming = select(tables.events.c.name, tables.events.c.body).where(
                 *_equal(tables.events, "subject", number),
                 tables.events.c.name.in_(_SIGNER_MEMBERS),
             )
-            for name, body in await _rows(connection, naming):
+            for name, body in _rows(connection, naming):
                 hashes.add(keccak256(from_hex(json.loads(body)[_SIGNER_MEMBERS[name]])))
-        return frozenset(hashes)
+            return hashes
+
+        return frozenset(await self._database.read(read))
 
     async def people_who_sign(self, signers: Sequence[bytes]) -> Mapping[bytes, bool]:
         """Return those of these signers (ERC-7913 bytes) who sign for a subject now, or are or were guardians."""
@@ -323,32 +329,33 @@ class Questions:
     async def stats(self) -> Stats:
         """Return counts of rows: for now and then, not for every request."""
         allowed = tables.accesses.c.outcome == int(Outcome.ALLOWED)
-        async with self._database.reading() as connection:
-            return Stats(
+        return await self._database.read(
+            lambda connection: Stats(
                 datasets=len(self.snapshot.datasets),
-                publications=await _count(connection, tables.publications),
+                publications=_count(connection, tables.publications),
                 parties=len(self.snapshot.parties),
-                subjects=await _count(connection, tables.subjects),
-                authorizations=await _count(connection, tables.authorizations),
+                subjects=_count(connection, tables.subjects),
+                authorizations=_count(connection, tables.authorizations),
                 accesses=self.head.sequence,
-                allowed=await _count(connection, tables.accesses, allowed),
+                allowed=_count(connection, tables.accesses, allowed),
             )
+        )
 
     # Within
 
     async def _rows(self, statement: Select[Any], **values: object) -> list[Values]:
-        async with self._database.reading() as connection:
-            return await _rows(connection, statement, **values)
+        return await self._database.read(lambda connection: _rows(connection, statement, **values))
 
     async def _rows_of(self, ids: Sequence[object], *statements: Select[Any]) -> list[Values]:
         """Return the rows of statements with the parameter `ids`, however many there are."""
-        async with self._database.reading() as connection:
-            return [
+        return await self._database.read(
+            lambda connection: [
                 row
                 for start in range(0, len(ids), _MAX_IDS)
                 for statement in statements
-                for row in await _rows(connection, statement, ids=ids[start : start + _MAX_IDS])
+                for row in _rows(connection, statement, ids=ids[start : start + _MAX_IDS])
             ]
+        )
 
     async def _subjects(self, condition: ColumnElement[bool]) -> tuple[SubjectEntry, ...]:
         columns = [tables.subjects.c[name] for name in SubjectEntry.__struct_fields__]
@@ -365,10 +372,13 @@ class Questions:
     async def _authorizations(
         self, condition: ColumnElement[bool], before: int | None, limit: int
     ) -> tuple[tuple[int, AuthorizationEntry], ...]:
-        async with self._database.reading() as connection:
+
+        def read(connection: Connection) -> tuple[list[Values], dict[int, tuple[int, int]]]:
             key = tables.authorizations.c.key
-            rows = await _page(connection, _AUTHORIZATIONS, key, [condition], before, limit)
-            used = await _uses(connection, [row[0] for row in rows])
+            rows = _page(connection, _AUTHORIZATIONS, key, [condition], before, limit)
+            return rows, _uses(connection, [row[0] for row in rows])
+
+        rows, used = await self._database.read(read)
         return tuple((row[0], _authorization(row, used.get(row[0], (0, 0)))) for row in rows)
 
     def _of_party(
@@ -591,14 +601,12 @@ _ERASED: Final = _join(select(tables.erasures.c.item), tables.erasures, "dataset
 )
 
 
-async def _rows(
-    connection: AsyncConnection, statement: Select[Any], **values: object
-) -> list[Values]:
-    return [tuple(row) for row in await connection.execute(statement, values)]
+def _rows(connection: Connection, statement: Select[Any], **values: object) -> list[Values]:
+    return [tuple(row) for row in connection.execute(statement, values)]
 
 
-async def _page(
-    connection: AsyncConnection,
+def _page(
+    connection: Connection,
     statement: Select[Any],
     key: ColumnElement[int],
     conditions: Sequence[ColumnElement[bool]],
@@ -612,12 +620,12 @@ async def _page(
         page = statement.where(condition)
         if before is not None:
             page = page.where(key < before)
-        pages.append(await _rows(connection, page.order_by(key.desc()).limit(limit)))
+        pages.append(_rows(connection, page.order_by(key.desc()).limit(limit)))
     return list(islice(heapq.merge(*pages, key=lambda row: -row[0]), limit))
 
 
-async def _conditions(
-    connection: AsyncConnection, selection: Selection, table: Table, party_column: str
+def _conditions(
+    connection: Connection, selection: Selection, table: Table, party_column: str
 ) -> list[ColumnElement[bool]]:
     """Return one condition for each subject, or a single one; none where nothing can fit."""
     shared: list[ColumnElement[bool]] = []
@@ -628,21 +636,21 @@ async def _conditions(
     ):
         if value is None:
             continue
-        key = await _key_of(connection, source.table.c.key, source, value)
+        key = _key_of(connection, source.table.c.key, source, value)
         if key is None:
             return []
         shared += _equal(table, column, key)
     if selection.subjects is None:
         return [and_(True, *shared)]
     numbers = select(tables.subjects.c.number).where(tables.subjects.c.id.in_(selection.subjects))
-    registered = (await connection.execute(numbers)).scalars().all()
+    registered = connection.execute(numbers).scalars().all()
     return [and_(*_equal(table, "subject", number), *shared) for number in registered]
 
 
-async def _key_of(
-    connection: AsyncConnection, key: ColumnElement[int], column: ColumnElement[bytes], value: bytes
+def _key_of(
+    connection: Connection, key: ColumnElement[int], column: ColumnElement[bytes], value: bytes
 ) -> int | None:
-    return (await connection.execute(select(key).where(column == value))).scalar_one_or_none()
+    return connection.execute(select(key).where(column == value)).scalar_one_or_none()
 
 
 def _equal(table: Table, column: str, key: int) -> list[ColumnElement[bool]]:
@@ -654,14 +662,12 @@ def _positive(table: Table, column: str) -> ColumnElement[bool]:
     return cast("ColumnElement[bool]", text(f"{table.name}.{column} > 0"))
 
 
-async def _count(
-    connection: AsyncConnection, table: Table, *conditions: ColumnElement[bool]
-) -> int:
+def _count(connection: Connection, table: Table, *conditions: ColumnElement[bool]) -> int:
     statement = select(func.count()).select_from(table).where(*conditions)
-    return (await connection.execute(statement)).scalar_one()
+    return connection.execute(statement).scalar_one()
 
 
-async def _uses(connection: AsyncConnection, keys: Sequence[int]) -> dict[int, tuple[int, int]]:
+def _uses(connection: Connection, keys: Sequence[int]) -> dict[int, tuple[int, int]]:
     """Return how often authorizations were used, and when last, as the chain counts it.
 
     A void counts for the authorization that it names, whosever the access was, and sets the last use.
@@ -681,10 +687,10 @@ async def _uses(connection: AsyncConnection, keys: Sequence[int]) -> dict[int, t
         .join(table, table.c.sequence == counted.c.last)
         .join(tables.transactions, tables.transactions.c.key == table.c.transaction)
     )
-    newest = {key: values for key, *values in await _rows(connection, statement)}
+    newest = {key: values for key, *values in _rows(connection, statement)}
     uses = {key: (count, last) for key, (count, _, last) in newest.items()}
     given: Select[Any] = select(voids.c.basis, voids.c.transaction, voids.c.last_use)
-    for key, transaction, last_use in await _rows(connection, given.where(voids.c.basis.in_(keys))):
+    for key, transaction, last_use in _rows(connection, given.where(voids.c.basis.in_(keys))):
         if key in newest:
             count, last = uses[key]
             # Since its newest use each void sets it to the same or an earlier time.

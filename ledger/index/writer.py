@@ -5,13 +5,12 @@ once. Everything else is written event by event, after what was gathered.
 """
 
 import json
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import ColumnElement, Table, delete, insert, update
+from sqlalchemy import ColumnElement, Connection, Table, delete, insert, update
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ledger.chain import events as happened
 from ledger.chain.events import Accessed, BatchSkipped, Event, Granted, Recorded, SubjectRegistered
@@ -37,7 +36,7 @@ _GATHERED: Final = frozenset((Accessed, Recorded, BatchSkipped, SubjectRegistere
 
 _log = get_logger()
 
-Handler = Callable[["Writer", Any], Awaitable[None]]
+Handler = Callable[["Writer", Any], None]
 _HANDLERS: Final[dict[type[Event], tuple[Handler, frozenset[str]]]] = {}
 
 
@@ -55,7 +54,7 @@ class Writer:
     """Writes the events of some blocks; `sequence` is that of the last access before them."""
 
     def __init__(
-        self, connection: AsyncConnection, keys: Keys, sequence: int, *, is_sqlite: bool
+        self, connection: Connection, keys: Keys, sequence: int, *, is_sqlite: bool
     ) -> None:
         self._connection = connection
         self._checker = Checker(connection, keys, sequence)
@@ -76,13 +75,13 @@ class Writer:
         """What cannot be, and was not written."""
         return self._checker.faults
 
-    async def write(self, events: Sequence[Event]) -> None:
+    def write(self, events: Sequence[Event]) -> None:
         """Write events, in the order of the chain."""
-        await self._keys.prefetch(_basis_ids(events), _subject_ids(events))
+        self._keys.prefetch(_basis_ids(events), _subject_ids(events))
         for event in events:
             if type(event) not in _GATHERED:
-                await self.flush()
-            if not await self._checker.admits(event):
+                self.flush()
+            if not self._checker.admits(event):
                 continue
             if event.transaction != self._transaction_hash:
                 self._transaction_hash = event.transaction
@@ -96,14 +95,14 @@ class Writer:
                     timestamp=event.block.timestamp,
                 )
             if type(event) is Accessed:
-                await self._accessed(event)
+                self._accessed(event)
             elif type(event) is Recorded:
                 self.head = event.head
             elif type(event) is not BatchSkipped:  # of which nothing came
-                await self._other(event)
-        await self.flush()
+                self._other(event)
+        self.flush()
 
-    async def flush(self) -> None:
+    def flush(self) -> None:
         gathered, self._rows = self._rows, {}
         for table, rows in gathered.items():
             statement = insert(table)
@@ -116,9 +115,9 @@ class Writer:
                         for name in ("kind", "dataset", "subject", "item")
                     },
                 )
-            await self._connection.execute(statement, rows)
+            self._connection.execute(statement, rows)
 
-    async def note(self, faults: Sequence[Fault], before: int) -> None:
+    def note(self, faults: Sequence[Fault], before: int) -> None:
         """Keep what cannot be, after so many, and the numbers of the last events."""
         rows = [
             {
@@ -129,24 +128,24 @@ class Writer:
             for place, fault in enumerate(faults, 1)
         ]
         if rows:
-            await self._connection.execute(insert(tables.faults), rows)
+            self._connection.execute(insert(tables.faults), rows)
         for fault in faults[:_MAX_LOGGED]:
             _log.error("impossible_event", block=fault.block_number, problem=fault.name)
         for contract in self._checker.contracts:
             count = self._keys.counts[contract]
-            await self._put(tables.event_counts, contract=contract, count=count)
+            self._put(tables.event_counts, contract=contract, count=count)
 
     def _add(self, table: Table, **row: object) -> None:
         """Gather a row."""
         self._rows.setdefault(table, []).append(row)
 
-    async def _insert(self, table: Table, **row: object) -> None:
-        await self._connection.execute(insert(table).values(row))
+    def _insert(self, table: Table, **row: object) -> None:
+        self._connection.execute(insert(table).values(row))
 
-    async def _set(self, table: Table, where: ColumnElement[bool], **values: object) -> None:
-        await self._connection.execute(update(table).where(where).values(values))
+    def _set(self, table: Table, where: ColumnElement[bool], **values: object) -> None:
+        self._connection.execute(update(table).where(where).values(values))
 
-    async def _put(self, table: Table, keep: Sequence[str] = (), **row: object) -> None:
+    def _put(self, table: Table, keep: Sequence[str] = (), **row: object) -> None:
         """Insert a row or replace the one with its key, but for its columns in `keep`."""
         keys = [column.name for column in table.primary_key]
         rest = {name: value for name, value in row.items() if name not in (*keys, *keep)}
@@ -155,11 +154,11 @@ class Writer:
             statement = statement.on_conflict_do_update(index_elements=keys, set_=rest)
         else:
             statement = statement.on_conflict_do_nothing()
-        await self._connection.execute(statement)
+        self._connection.execute(statement)
 
     # Accesses
 
-    async def _accessed(self, event: Accessed) -> None:
+    def _accessed(self, event: Accessed) -> None:
         basis = self._keys.basis(event.basis)
         if basis is None:
             basis = self._add_basis(event.basis, UNKNOWN, 0, 0, ZERO_WORD)
@@ -169,7 +168,7 @@ class Writer:
             sequence=event.sequence,
             transaction=self._transaction,
             log_index=event.log_index,
-            consumer=await self._keys.party(event.consumer),
+            consumer=self._keys.party(event.consumer),
             basis=basis.key,
             dataset=basis.dataset,
             subject=basis.subject,
@@ -195,32 +194,32 @@ class Writer:
         )
         return added
 
-    async def _name_basis(
+    def _name_basis(
         self, basis: bytes, kind: str, dataset: int, subject: int, item: bytes
     ) -> BasisKey:
         """Add a basis; accesses that tried its id before are then found under what it names."""
         known = self._keys.basis(basis)
         added = self._add_basis(basis, kind, dataset, subject, item)
         if known is not None and known.kind == UNKNOWN:
-            await self.flush()
+            self.flush()
             tried = tables.accesses.c.basis == known.key
-            await self._set(tables.accesses, tried, dataset=dataset, subject=subject)
+            self._set(tables.accesses, tried, dataset=dataset, subject=subject)
         return added
 
     # Everything else
 
-    async def _other(self, event: Event) -> None:
+    def _other(self, event: Event) -> None:
         change = CHANGES.get(type(event))
         if change is not None:
             self.changed.add(change.table.name)
-            await self._set(change.table, change.row(event), **change.values(event))
+            self._set(change.table, change.row(event), **change.values(event))
         elif type(event) in _HANDLERS:
             handler, changed = _HANDLERS[type(event)]
             self.changed |= changed
-            await handler(self, event)
-        await self._note(event)
+            handler(self, event)
+        self._note(event)
 
-    async def _note(self, event: Event) -> None:
+    def _note(self, event: Event) -> None:
         """Keep the event itself, for timelines."""
         dataset = getattr(event, "dataset", None)
         if isinstance(event, Granted):
@@ -237,7 +236,7 @@ class Writer:
             log_index=event.log_index,
             name=event.name,
             subject=subject or (known.subject if known else 0),
-            party=0 if party is None else await self._keys.party(party),
+            party=0 if party is None else self._keys.party(party),
             dataset=self._keys.dataset(dataset) if dataset else 0,
             basis=known.key if known else 0,
             unfit=_is_unfit(event),
@@ -247,10 +246,10 @@ class Writer:
     # Parties
 
     @_on(happened.PartyAdmitted, tables.parties)
-    async def _party_admitted(self, event: happened.PartyAdmitted) -> None:
-        key = await self._keys.party(event.party)
+    def _party_admitted(self, event: happened.PartyAdmitted) -> None:
+        key = self._keys.party(event.party)
         self._keys.name_party(event.party, event.title)
-        await self._set(
+        self._set(
             tables.parties,
             tables.parties.c.key == key,
             name=event.title,
@@ -259,49 +258,49 @@ class Writer:
         )
 
     @_on(happened.AdmissionAnnounced, tables.named)
-    async def _admission_announced(self, event: happened.AdmissionAnnounced) -> None:
-        await self._put(tables.named, address=event.party)
+    def _admission_announced(self, event: happened.AdmissionAnnounced) -> None:
+        self._put(tables.named, address=event.party)
 
     @_on(happened.ChangeAnnounced, tables.named)
-    async def _change_announced(self, event: happened.ChangeAnnounced) -> None:
+    def _change_announced(self, event: happened.ChangeAnnounced) -> None:
         if event.change is ChangeKind.AUTHORITY:
-            await self._put(tables.named, address=event.first)
+            self._put(tables.named, address=event.first)
 
     @_on(happened.SupervisorAppointed, tables.named)
-    async def _supervisor_appointed(self, event: happened.SupervisorAppointed) -> None:
-        await self._put(tables.named, address=event.supervisor)
+    def _supervisor_appointed(self, event: happened.SupervisorAppointed) -> None:
+        self._put(tables.named, address=event.supervisor)
 
     @_on(happened.RecorderNamed, tables.parties)
-    async def _recorder_named(self, event: happened.RecorderNamed) -> None:
-        consumer = await self._keys.party(event.consumer)
-        await self._put(tables.recorders, consumer=consumer, recorder=event.recorder)
+    def _recorder_named(self, event: happened.RecorderNamed) -> None:
+        consumer = self._keys.party(event.consumer)
+        self._put(tables.recorders, consumer=consumer, recorder=event.recorder)
 
     @_on(happened.RecorderDismissed, tables.parties)
-    async def _recorder_dismissed(self, event: happened.RecorderDismissed) -> None:
-        table, consumer = tables.recorders, await self._keys.party(event.consumer)
+    def _recorder_dismissed(self, event: happened.RecorderDismissed) -> None:
+        table, consumer = tables.recorders, self._keys.party(event.consumer)
         named = (table.c.consumer == consumer) & (table.c.recorder == event.recorder)
-        await self._connection.execute(delete(table).where(named))
+        self._connection.execute(delete(table).where(named))
 
     @_on(happened.ChangeMade, tables.successors)
-    async def _change_made(self, event: happened.ChangeMade) -> None:
+    def _change_made(self, event: happened.ChangeMade) -> None:
         if event.change is ChangeKind.SUCCESSOR:
-            await self._put(tables.successors, authority=event.first, successor=event.second)
+            self._put(tables.successors, authority=event.first, successor=event.second)
 
     @_on(happened.LinksEnded, tables.ended_links)
-    async def _links_ended(self, event: happened.LinksEnded) -> None:
-        await self._put(tables.ended_links, subject=event.subject, links_from=event.links_from)
-        await self._set(
+    def _links_ended(self, event: happened.LinksEnded) -> None:
+        self._put(tables.ended_links, subject=event.subject, links_from=event.links_from)
+        self._set(
             tables.subjects, tables.subjects.c.id == event.subject, links_from=event.links_from
         )
 
     # Datasets
 
     @_on(happened.DatasetRegistered, tables.datasets)
-    async def _dataset_registered(self, event: happened.DatasetRegistered) -> None:
+    def _dataset_registered(self, event: happened.DatasetRegistered) -> None:
         terms = event.terms
-        provider = await self._keys.party(event.provider)
+        provider = self._keys.party(event.provider)
         key = self._keys.add_dataset(event.dataset)
-        await self._insert(
+        self._insert(
             tables.datasets,
             key=key,
             id=event.dataset,
@@ -319,11 +318,11 @@ class Writer:
             published_at=0,
             registered_at=event.block.timestamp,
         )
-        await self._name_basis(event.dataset, "dataset", key, 0, ZERO_WORD)
+        self._name_basis(event.dataset, "dataset", key, 0, ZERO_WORD)
 
     @_on(happened.Published, tables.datasets)
-    async def _published(self, event: happened.Published) -> None:
-        await self._insert(
+    def _published(self, event: happened.Published) -> None:
+        self._insert(
             tables.publications,
             dataset=self._keys.dataset(event.dataset),
             version=event.version,
@@ -333,7 +332,7 @@ class Writer:
             manifest=event.manifest,
             transaction=self._transaction,
         )
-        await self._set(
+        self._set(
             tables.datasets,
             tables.datasets.c.id == event.dataset,
             version=event.version,
@@ -341,8 +340,8 @@ class Writer:
         )
 
     @_on(happened.RecordErased, tables.erasures)
-    async def _record_erased(self, event: happened.RecordErased) -> None:
-        await self._put(
+    def _record_erased(self, event: happened.RecordErased) -> None:
+        self._put(
             tables.erasures,
             dataset=self._keys.dataset(event.dataset),
             item=event.item,
@@ -351,9 +350,9 @@ class Writer:
         )
 
     @_on(happened.OrderIssued, tables.orders)
-    async def _order_issued(self, event: happened.OrderIssued) -> None:
+    def _order_issued(self, event: happened.OrderIssued) -> None:
         terms, dataset = event.terms, self._keys.dataset(event.dataset)
-        await self._insert(
+        self._insert(
             tables.orders,
             id=event.order,
             dataset=dataset,
@@ -368,15 +367,15 @@ class Writer:
             findings="",
             transaction=self._transaction,
         )
-        await self._name_basis(event.order, "order", dataset, 0, ZERO_WORD)
+        self._name_basis(event.order, "order", dataset, 0, ZERO_WORD)
 
     # Terms
 
     @_on(happened.PurposeRegistered, tables.purposes)
-    async def _purpose_registered(self, event: happened.PurposeRegistered) -> None:
+    def _purpose_registered(self, event: happened.PurposeRegistered) -> None:
         terms = event.terms
         texts = [[text.language, text.template] for text in terms.texts]
-        await self._insert(
+        self._insert(
             tables.purposes,
             id=event.purpose,
             code=terms.code,
@@ -389,18 +388,18 @@ class Writer:
         )
 
     @_on(happened.PurposeFieldsBound, tables.purposes)
-    async def _purpose_fields_bound(self, event: happened.PurposeFieldsBound) -> None:
+    def _purpose_fields_bound(self, event: happened.PurposeFieldsBound) -> None:
         dataset = self._keys.dataset(event.dataset)
-        await self._put(
+        self._put(
             tables.purpose_fields, purpose=event.purpose, dataset=dataset, fields=event.fields
         )
 
     @_on(happened.Applied)
-    async def _applied(self, event: happened.Applied) -> None:
-        await self._insert(
+    def _applied(self, event: happened.Applied) -> None:
+        self._insert(
             tables.applications,
             id=event.application,
-            consumer=await self._keys.party(event.consumer),
+            consumer=self._keys.party(event.consumer),
             dataset=self._keys.dataset(event.dataset),
             purpose=event.purpose,
             fields=event.fields,
@@ -412,16 +411,16 @@ class Writer:
         )
 
     @_on(happened.AgreementApproved)
-    async def _agreement_approved(self, event: happened.AgreementApproved) -> None:
-        await self._set(
+    def _agreement_approved(self, event: happened.AgreementApproved) -> None:
+        self._set(
             tables.applications, tables.applications.c.id == event.application, state="approved"
         )
         application = (
-            await self._connection.execute(
+            self._connection.execute(
                 tables.applications.select().where(tables.applications.c.id == event.application)
             )
         ).one()
-        await self._put(
+        self._put(
             tables.agreements,
             # A suspension, and whether a regulator looked at it, is not for an approval to change.
             keep=("suspended_until", "suspension_unseen", "reviewed_at"),
@@ -441,12 +440,12 @@ class Writer:
             reason="",
             transaction=self._transaction,
         )
-        await self._name_basis(event.agreement, "agreement", application.dataset, 0, ZERO_WORD)
+        self._name_basis(event.agreement, "agreement", application.dataset, 0, ZERO_WORD)
 
     # Subjects and authorizations
 
     @_on(SubjectRegistered)
-    async def _subject_registered(self, event: SubjectRegistered) -> None:
+    def _subject_registered(self, event: SubjectRegistered) -> None:
         self._keys.add_subject(event.subject, event.subject_number)
         self._add(
             tables.subjects,
@@ -466,28 +465,28 @@ class Writer:
         )
 
     @_on(happened.SignerRotated)
-    async def _signer_rotated(self, event: happened.SignerRotated) -> None:
-        await self._replace_signer(event.subject, event.new_signer)
+    def _signer_rotated(self, event: happened.SignerRotated) -> None:
+        self._replace_signer(event.subject, event.new_signer)
 
     @_on(happened.RecoveryCompleted)
-    async def _recovery_completed(self, event: happened.RecoveryCompleted) -> None:
-        await self._replace_signer(
+    def _recovery_completed(self, event: happened.RecoveryCompleted) -> None:
+        self._replace_signer(
             event.subject, event.new_signer, epoch=event.epoch, recovery_at=0, pending_signer=b""
         )
 
-    async def _replace_signer(self, subject: bytes, signer: bytes, **values: object) -> None:
+    def _replace_signer(self, subject: bytes, signer: bytes, **values: object) -> None:
         """Replace a signer; all guardians end."""
         changed = {"signer": signer, "signer_hash": keccak256(signer), **values}
-        await self._set(tables.subjects, tables.subjects.c.id == subject, **changed)
-        await self._set(
+        self._set(tables.subjects, tables.subjects.c.id == subject, **changed)
+        self._set(
             tables.guardians,
             tables.guardians.c.subject == self._keys.subject(subject),
             expires_at=0,
         )
 
     @_on(happened.GuardianAppointed)
-    async def _guardian_appointed(self, event: happened.GuardianAppointed) -> None:
-        await self._put(
+    def _guardian_appointed(self, event: happened.GuardianAppointed) -> None:
+        self._put(
             tables.guardians,
             subject=self._keys.subject(event.subject),
             guardian=event.guardian_hash,
@@ -495,23 +494,21 @@ class Writer:
         )
 
     @_on(happened.GuardianDismissed)
-    async def _guardian_dismissed(self, event: happened.GuardianDismissed) -> None:
+    def _guardian_dismissed(self, event: happened.GuardianDismissed) -> None:
         table, subject = tables.guardians, self._keys.subject(event.subject)
         dismissed = (table.c.subject == subject) & (table.c.guardian == event.guardian_hash)
-        await self._set(table, dismissed, expires_at=0)
+        self._set(table, dismissed, expires_at=0)
 
     @_on(Granted)
-    async def _granted(self, event: Granted) -> None:
+    def _granted(self, event: Granted) -> None:
         terms = event.terms
         dataset, subject = self._keys.dataset(terms.dataset), self._keys.subject(terms.subject)
-        basis = await self._name_basis(
-            event.authorization, "authorization", dataset, subject, terms.item
-        )
+        basis = self._name_basis(event.authorization, "authorization", dataset, subject, terms.item)
         self._add(
             tables.authorizations,
             key=basis.key,
             subject=subject,
-            consumer=await self._keys.party(terms.consumer),
+            consumer=self._keys.party(terms.consumer),
             consumer_name=self._keys.party_name(terms.consumer),
             purpose=terms.purpose,
             fields=terms.fields,
@@ -532,17 +529,17 @@ class Writer:
         )
 
     @_on(happened.Revoked)
-    async def _revoked(self, event: happened.Revoked) -> None:
-        await self._set_authorization(event.authorization, revoked_in=self._transaction)
+    def _revoked(self, event: happened.Revoked) -> None:
+        self._set_authorization(event.authorization, revoked_in=self._transaction)
 
     @_on(happened.Confirmed)
-    async def _confirmed(self, event: happened.Confirmed) -> None:
-        await self._set_authorization(event.authorization, epoch=event.epoch)
+    def _confirmed(self, event: happened.Confirmed) -> None:
+        self._set_authorization(event.authorization, epoch=event.epoch)
 
     @_on(happened.AccessVoided)
-    async def _access_voided(self, event: happened.AccessVoided) -> None:
+    def _access_voided(self, event: happened.AccessVoided) -> None:
         basis = self._keys.basis(event.authorization)
-        await self._put(
+        self._put(
             tables.voids,
             sequence=event.sequence,
             basis=0 if basis is None else basis.key,
@@ -552,12 +549,10 @@ class Writer:
             transaction=self._transaction,
         )
 
-    async def _set_authorization(self, authorization: bytes, **values: object) -> None:
+    def _set_authorization(self, authorization: bytes, **values: object) -> None:
         basis = self._keys.basis(authorization)
         if basis is not None:
-            await self._set(
-                tables.authorizations, tables.authorizations.c.key == basis.key, **values
-            )
+            self._set(tables.authorizations, tables.authorizations.c.key == basis.key, **values)
 
 
 def _basis_ids(events: Iterable[Event]) -> Iterator[bytes]:
