@@ -479,8 +479,8 @@ async def test_a_crash_while_writing_leaves_the_block_before(
     await put(index, 1, [admission(1), access(1, 1, b"b" * 32, Outcome.EXPIRED)])
     before, flush = index.snapshot, Writer.flush
 
-    async def failing(writer: Writer) -> None:
-        await flush(writer)
+    def failing(writer: Writer) -> None:
+        flush(writer)
         raise StoreUnavailableError("full")
 
     events: list[Event] = [access(2, 2, b"x" * 32, Outcome.EXPIRED)]
