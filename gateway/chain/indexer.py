@@ -12,7 +12,7 @@ from ledger.chain.deployment import Deployment
 from ledger.chain.finality import BlocksLostError, ChainError
 from ledger.chain.rpc import AsyncRpc
 from ledger.errors import LedgerError
-from ledger.index.follower import Follower, FollowerSettings
+from ledger.index.follower import Follower
 from ledger.index.index import Index
 from ledger.recorder.recorder import Recorder
 from ledger.recorder.settings import Reconciliation
@@ -65,7 +65,6 @@ class Following:
             deployment.contracts,
             settings.finality_rule,
             index,
-            FollowerSettings(poll_interval=settings.poll_interval),
         )
         self._verified = False
         self._problem: str | None = "the node was not reached yet"
@@ -114,8 +113,7 @@ class Following:
     async def _follow(self) -> None:
         while True:
             before = self._index.head.sequence
-            while await self._follower.step():
-                pass
+            await self._follower.catch_up()
             self._stepped_at = time.monotonic()
             self._problem = None
             self._tell_reconciliation()

@@ -125,7 +125,9 @@ async def verify_descends(rpc: AsyncRpc, known: BlockRef, newest: Block) -> Bloc
         RpcError: the node cannot be asked.
     """
     if newest.number < known.number:
-        raise _went_back(known.number, newest.number)
+        raise BlocksLostError(
+            f"block {known.number} was final, now the newest final one is {newest.number}"
+        )
     if newest.number == known.number:
         actual = newest.hash
     elif newest.number == known.number + 1:
@@ -134,18 +136,10 @@ async def verify_descends(rpc: AsyncRpc, known: BlockRef, newest: Block) -> Bloc
         between = await rpc.send(eth_methods.block(known.number))
         actual = between.hash if between is not None else b""
     if actual != known.hash:
-        raise _replaced(known, actual)
+        raise BlocksLostError(
+            f"block {known.number} was {to_hex(known.hash)}, now it is {to_hex(actual)}"
+        )
     return newest
-
-
-def _went_back(known: int, newest: int) -> BlocksLostError:
-    return BlocksLostError(f"block {known} was final, now the newest final one is {newest}")
-
-
-def _replaced(known: BlockRef, there: bytes) -> BlocksLostError:
-    return BlocksLostError(
-        f"block {known.number} was {to_hex(known.hash)}, now it is {to_hex(there)}"
-    )
 
 
 async def final_block_after(
@@ -153,28 +147,15 @@ async def final_block_after(
 ) -> Block | None:
     """Return the newest final block, which stands on `known`; None when it is `known`, or there is none.
 
-    For who looks seldom: it asks for both blocks in one question.
-
     Raises:
         ChainError: as `verify_descends`.
         RpcError: the node cannot be asked.
     """
-    if known is None:
-        return await final_block(rpc, finality)
-    tip, there = await rpc.send_many(
-        [eth_methods.block(finality.tag), eth_methods.block(known.number)]
-    )
-    if tip is None:
-        return None
-    number = finality.final_number(tip)
-    if number < known.number:
-        raise _went_back(known.number, number)
-    actual = there.hash if there is not None else b""
-    if actual != known.hash:
-        raise _replaced(known, actual)
-    if number == known.number:
-        return None
-    return tip if number == tip.number else await rpc.send(eth_methods.block(number))
+    newest = await final_block(rpc, finality)
+    if newest is None or known is None:
+        return newest
+    await verify_descends(rpc, known, newest)
+    return newest if newest.number > known.number else None
 
 
 class Follower:

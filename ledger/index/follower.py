@@ -1,40 +1,26 @@
 """Keeps an index up to date from a node: reads final blocks' events and hands them on in order."""
 
-import asyncio
-from dataclasses import dataclass
-
 import msgspec
 
 from ledger.chain import eth_methods
-from ledger.chain.eth_methods import Block, EventError
+from ledger.chain.eth_methods import EventError
 from ledger.chain.events import Contracts, Event
 from ledger.chain.events.decoder import EventDecoder
-from ledger.chain.finality import BlocksLostError, ChainError, Finality
+from ledger.chain.finality import BlockRef, BlocksLostError, Finality, final_block_after
 from ledger.chain.log_reader import LogPart, LogReader, next_part
-from ledger.chain.rpc import AsyncRpc, RpcError
+from ledger.chain.rpc import AsyncRpc
 from ledger.hexstr import ZERO_WORD
 from ledger.index.faults import malformed
 from ledger.index.index import Index
 from ledger.index.rows import Fault
 
-
-@dataclass(frozen=True, slots=True)
-class FollowerSettings:
-    """How a node is read.
-
-    Attributes:
-        poll_interval: seconds between two looks for a new block.
-        most_blocks: in one question for logs at most.
-        wanted_logs: how many one question should bring; the number of blocks is chosen by it.
-    """
-
-    poll_interval: float = 0.05
-    most_blocks: int = 5_000
-    wanted_logs: int = 5_000
+_MAX_BLOCKS = 5_000
+"""In one question for logs."""
+_WANTED_LOGS = 5_000
 
 
 class Follower:
-    """Follows one chain. `run` it as a task; `problem` says why it stands still."""
+    """Follows one chain, a step at a time."""
 
     def __init__(
         self,
@@ -42,20 +28,17 @@ class Follower:
         contracts: Contracts,
         finality: Finality,
         index: Index,
-        settings: FollowerSettings | None = None,
+        *,
+        wanted_logs: int = _WANTED_LOGS,
     ) -> None:
+        """Take `wanted_logs`: how many one question should bring; the number of blocks is chosen by it."""
         self._rpc = rpc
         self._decoder = EventDecoder(contracts)
         self._finality = finality
         self._index = index
-        self._settings = settings or FollowerSettings()
         self._reader = LogReader(
-            msgspec.structs.astuple(contracts),
-            wanted=self._settings.wanted_logs,
-            longest=self._settings.most_blocks,
+            msgspec.structs.astuple(contracts), wanted=wanted_logs, longest=_MAX_BLOCKS
         )
-        self.problem: RpcError | ChainError | None = None
-        """None while all is well."""
         self.final_block = -1
         """Number of the newest final block of the node."""
 
@@ -64,28 +47,8 @@ class Follower:
         """How many final blocks the index is behind."""
         return max(self.final_block - self._index.head.number, 0)
 
-    async def run(self) -> None:
-        """Follow the chain until cancelled; what fails is tried again.
-
-        Raises:
-            LedgerError, and what the database raises: only what trying again does not mend.
-        """
-        while True:
-            try:
-                moved = await self.step()
-                self.problem = None
-            except (RpcError, ChainError) as error:
-                self.problem, moved = error, False
-            if not moved:
-                await asyncio.sleep(self._settings.poll_interval)
-
     async def catch_up(self) -> None:
-        """Follow the chain until everything is in the index that is final now.
-
-        Raises:
-            RpcError: The node cannot be asked.
-            BlocksLostError: It is not the chain that it was.
-        """
+        """Follow the chain until everything is in the index that is final now; see `step`."""
         while await self.step():
             pass
 
@@ -97,21 +60,19 @@ class Follower:
             BlocksLostError: It is not the chain that it was.
         """
         head = self._index.head
-        newest, last = await self._rpc.send_many(
-            [eth_methods.block(self._finality.tag), eth_methods.block(head.number)]
-        )
-        if newest is None:
-            return False  # nothing is final yet
-        self.final_block = self._finality.final_number(newest)
-        self._check(last, newest)
-        if self.final_block <= head.number:
+        # A new index knows only a number.
+        known = None if head.hash == ZERO_WORD else BlockRef(head.number, head.hash)
+        newest = await final_block_after(self._rpc, self._finality, known)
+        self.final_block = head.number if newest is None else newest.number
+        if newest is None or newest.number <= head.number:
             return False
-        part = await next_part(self._rpc, self._reader, head.number + 1, self.final_block)
-        end: Block | None = newest
+        part = await next_part(self._rpc, self._reader, head.number + 1, newest.number)
+        end = newest
         if part.last != newest.number:
-            end = await self._rpc.send(eth_methods.block(part.last))
-        if end is None:
-            raise BlocksLostError(f"the node told of block {part.last} and does not have it")
+            last = await self._rpc.send(eth_methods.block(part.last))
+            if last is None:
+                raise BlocksLostError(f"the node told of block {part.last} and does not have it")
+            end = last
         events, faults = self._decoded(part)
         await self._index.apply(events, end.number, end.hash, end.timestamp, faults)
         return True
@@ -132,14 +93,3 @@ class Follower:
                 problem = f"of blocks {part.first} to {part.last} the node gives one of another"
                 faults.append(Fault(part.last, 0, event.name, problem))
         return events, faults
-
-    def _check(self, last: Block | None, newest: Block) -> None:
-        head = self._index.head
-        known = head.hash != ZERO_WORD  # a new index knows only a number
-        if last is None:
-            raise BlocksLostError(
-                f"the node is at block {newest.number}, block {head.number} was final before: "
-                "it is behind, or has lost blocks"
-            )
-        if known and last.hash != head.hash:
-            raise BlocksLostError(f"block {head.number} is another one than it was when final")

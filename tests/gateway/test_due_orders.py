@@ -11,7 +11,7 @@ from ledger.chain.finality import Finality
 from ledger.chain.reverts import RevertError
 from ledger.chain.rpc import AsyncRpc
 from ledger.hexstr import to_hex
-from ledger.index.follower import Follower, FollowerSettings
+from ledger.index.follower import Follower
 from ledger.index.index import Index, Origin
 from ledger.model import Class
 from scripts.scenario import Chain
@@ -58,9 +58,8 @@ async def test_what_was_never_in_force_is_not_due(chain: Chain, database: Databa
             for unreviewed_order in unreviewed_orders(orders, Bounds(review_within=0), at)
         }
 
-    settings = FollowerSettings(poll_interval=0.01)
     async with AsyncRpc(chain.node.url) as rpc:
-        follower = Follower(rpc, at, Finality.depth(0), index, settings)
+        follower = Follower(rpc, at, Finality.depth(0), index)
         await follower.catch_up()
         assert found(index) == {f"order-review/{to_hex(each)}" for each in due}
         for each in (*never, later):

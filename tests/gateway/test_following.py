@@ -15,6 +15,7 @@ from gateway.chain.indexer import Following
 from gateway.errors import StoreUnavailableError
 from gateway.settings import Settings
 from ledger.chain.finality import BlocksLostError
+from ledger.chain.rpc import AsyncRpc
 from ledger.index.rows import Head
 from tests.support.trails import CONTRACTS
 
@@ -58,3 +59,15 @@ async def test_an_index_that_cannot_be_made_again_now_is_made_again_later(
     assert not task.done()
     assert following.problem is not None
     task.cancel()
+
+
+async def test_a_node_that_is_gone_is_no_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_RETRY", 0.01)
+    index, deployment = cast("Any", Index([])), cast("Any", SimpleNamespace(contracts=CONTRACTS))
+    async with AsyncRpc("http://127.0.0.1:1") as nowhere:
+        following = Following(nowhere, deployment, index, Settings(), None, mends=False)
+        monkeypatch.setattr(following, "_verified", True)
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.2):
+                await following.run()
+        assert "cannot be reached" in (following.problem or "")

@@ -20,7 +20,7 @@ from ledger.chain.finality import Finality
 from ledger.chain.reverts import RevertError, decode_revert, revert_in
 from ledger.chain.rpc import AsyncRpc, CallError
 from ledger.chain.transactions import AS_SUGGESTED, SignedTransaction
-from ledger.index.follower import Follower, FollowerSettings
+from ledger.index.follower import Follower
 from ledger.index.index import Index, Origin
 from ledger.index.rows import EventEntry, Snapshot
 from ledger.model import Outcome, Roles
@@ -147,8 +147,7 @@ async def test_two_rules_over_one_burst_suspend_once_also_after_a_regulator_lift
     await index.open()
     trail, store = Burst(index, terms.agreement), AlertStore(database)
     async with AsyncRpc(chain.node.url) as rpc:
-        settings = FollowerSettings(poll_interval=0.01)
-        follower = Follower(rpc, chain.contracts, Finality.depth(0), index, settings)
+        follower = Follower(rpc, chain.contracts, Finality.depth(0), index)
         machine = Enforcer(deployment, rpc, DirectRelay(chain), MACHINE.private_key, AS_SUGGESTED)
 
         def gateway() -> Watch:

@@ -27,10 +27,10 @@ from ledger.chain.events import (
 )
 from ledger.chain.events.decoder import EventDecoder
 from ledger.chain.finality import BlocksLostError, Finality
-from ledger.chain.rpc import AsyncRpc, RpcError
+from ledger.chain.rpc import AsyncRpc
 from ledger.errors import LedgerError
 from ledger.hexstr import ZERO_WORD, to_hex
-from ledger.index.follower import Follower, FollowerSettings
+from ledger.index.follower import Follower
 from ledger.index.index import Index, Origin
 from ledger.index.queries import Selection
 from ledger.index.writer import Writer
@@ -95,8 +95,7 @@ async def watched(stage: Stage, database: Database) -> AsyncIterator[Watched]:
     )
     await index.open()
     async with AsyncRpc(stage.chain.node.url) as rpc:
-        settings = FollowerSettings(poll_interval=0.01, wanted_logs=20)
-        follower = Follower(rpc, deployment.contracts, Finality.depth(0), index, settings)
+        follower = Follower(rpc, deployment.contracts, Finality.depth(0), index, wanted_logs=20)
         yield Watched(stage, index, follower)
 
 
@@ -357,17 +356,6 @@ async def test_a_chain_that_lost_final_blocks_is_noticed_and_indexed_anew(watche
         follow(state, event)
     await check_accesses(watched.index, events, state)
     await check_people(watched.index, state)
-
-
-async def test_a_node_that_is_gone_is_no_end(watched: Watched) -> None:
-    async with AsyncRpc("http://127.0.0.1:1") as nowhere:
-        follower = Follower(
-            nowhere, watched.stage.chain.contracts, Finality.depth(0), watched.index
-        )
-        with pytest.raises(TimeoutError):
-            async with asyncio.timeout(0.2):
-                await follower.run()
-        assert isinstance(follower.problem, RpcError)
 
 
 async def test_whoever_waits_for_a_block_is_told(watched: Watched) -> None:

@@ -28,7 +28,7 @@ from ledger.chain.finality import Finality
 from ledger.chain.reverts import RevertError
 from ledger.chain.rpc import AsyncRpc
 from ledger.hexstr import keccak256
-from ledger.index.follower import Follower, FollowerSettings
+from ledger.index.follower import Follower
 from ledger.index.index import Index, Origin
 from ledger.model import Change, Roles
 from ledger.replay.sources import export_trail, replay_node, replay_trail
@@ -328,8 +328,7 @@ async def indexed(town: Town, database: Database) -> AsyncIterator[Index]:
     index = Index(database, origin)
     await index.open()
     async with AsyncRpc(town.chain.node.url) as rpc:
-        settings = FollowerSettings(poll_interval=0.01)
-        follower = Follower(rpc, at, Finality.depth(0), index, settings)
+        follower = Follower(rpc, at, Finality.depth(0), index)
         await follower.catch_up()
         yield index
 

@@ -5,9 +5,9 @@ Neither sends anything twice: a caller that knows that this is right does (`wall
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, Final, Self, TypeVar
+from typing import Any, Final, Self, TypeVar, cast
 
 import httpx
 import msgspec
@@ -67,6 +67,7 @@ class _Core:
         chain_id: int = 0,
         timeout: float = 60.0,
         clock: Callable[[], float] = time.time,
+        transport: httpx.BaseTransport | httpx.AsyncBaseTransport | None = None,
     ) -> None:
         """Take over where the others are.
 
@@ -76,12 +77,17 @@ class _Core:
             chain_id: of the deployment; part of the signatures.
             timeout: seconds for one request and its answer.
             clock: seconds since 1970.
+            transport: carries the requests (for tests).
         """
         self.endpoints = endpoints
         self.key = key
         self.chain_id = chain_id
         self.clock = clock
         self._timeout = timeout
+        if self._blocks:
+            transport = _BlockingTransport(cast("httpx.BaseTransport | None", transport))
+        carried = cast("httpx.AsyncBaseTransport | None", transport)
+        self._http = httpx.AsyncClient(timeout=timeout, trust_env=False, transport=carried)
         node = endpoints.node
         self._node = AsyncRpc(node, blocks=self._blocks) if node else None
 
@@ -206,16 +212,40 @@ class _Core:
         self, request: httpx.Request, take: Callable[[bytes], None]
     ) -> httpx.Response:
         """Hand the answer's body to `take`, piece by piece."""
-        raise NotImplementedError
+        response = await self._http.send(request, stream=True)
+        try:
+            async for chunk in response.aiter_bytes():
+                take(chunk)
+        finally:
+            await response.aclose()
+        return response
 
     async def _follow(
         self, request: httpx.Request, take: Callable[[str], bool]
     ) -> httpx.Response | None:
         """Hand the stream's lines to `take`, until that returns True; return an answer that is no stream."""
-        raise NotImplementedError
+        response = await self._http.send(request, stream=True)
+        try:
+            if response.status_code != _OK:
+                await response.aread()
+                return response
+            async for line in response.aiter_lines():
+                if take(line):
+                    break
+        finally:
+            await response.aclose()
+        return None
 
     async def _pause(self, seconds: float) -> None:
-        raise NotImplementedError
+        if self._blocks:
+            time.sleep(seconds)  # noqa: ASYNC251 - this is what `_blocks` means
+        else:
+            await asyncio.sleep(seconds)
+
+    async def _close(self) -> None:
+        await self._http.aclose()
+        if self._node is not None:
+            await self._node.close()
 
 
 @contextmanager
@@ -240,13 +270,6 @@ class Client(_Core):
 
     _blocks = True
 
-    def __init__(
-        self, *arguments: Any, transport: httpx.BaseTransport | None = None, **options: Any
-    ) -> None:
-        """Take the arguments of `_Core`, and what carries the requests (for tests)."""
-        super().__init__(*arguments, **options)
-        self._http = httpx.Client(timeout=self._timeout, trust_env=False, transport=transport)
-
     def __enter__(self) -> Self:
         return self
 
@@ -255,9 +278,7 @@ class Client(_Core):
 
     def close(self) -> None:
         """Close the connections."""
-        self._http.close()
-        if self._node is not None:
-            finish(self._node.close())
+        finish(self._close())
 
     def run(self, flow: Awaitable[T]) -> T:
         """Carry out a flow, or a single call. There is no event loop: nothing below ever suspends.
@@ -267,45 +288,9 @@ class Client(_Core):
         """
         return finish(self._run(flow))
 
-    async def _receive(
-        self, request: httpx.Request, take: Callable[[bytes], None]
-    ) -> httpx.Response:
-        response = self._http.send(request, stream=True)
-        try:
-            for chunk in response.iter_bytes():
-                take(chunk)
-        finally:
-            response.close()
-        return response
-
-    async def _follow(
-        self, request: httpx.Request, take: Callable[[str], bool]
-    ) -> httpx.Response | None:
-        response = self._http.send(request, stream=True)
-        try:
-            if response.status_code != _OK:
-                response.read()
-                return response
-            for line in response.iter_lines():
-                if take(line):
-                    break
-        finally:
-            response.close()
-        return None
-
-    async def _pause(self, seconds: float) -> None:
-        time.sleep(seconds)  # noqa: ASYNC251 - in the ordinary client nothing suspends
-
 
 class AsyncClient(_Core):
     """Carries out flows in asyncio."""
-
-    def __init__(
-        self, *arguments: Any, transport: httpx.AsyncBaseTransport | None = None, **options: Any
-    ) -> None:
-        """Take the arguments of `_Core`, and what carries the requests (for tests)."""
-        super().__init__(*arguments, **options)
-        self._http = httpx.AsyncClient(timeout=self._timeout, trust_env=False, transport=transport)
 
     async def __aenter__(self) -> Self:
         return self
@@ -315,9 +300,7 @@ class AsyncClient(_Core):
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._http.aclose()
-        if self._node is not None:
-            await self._node.close()
+        await self._close()
 
     async def run(self, flow: Awaitable[T]) -> T:
         """Carry out a flow, or a single call; see `Client.run`."""
@@ -330,31 +313,34 @@ class AsyncClient(_Core):
         except TimeoutError:
             return None
 
-    async def _receive(
-        self, request: httpx.Request, take: Callable[[bytes], None]
-    ) -> httpx.Response:
-        response = await self._http.send(request, stream=True)
-        try:
-            async for chunk in response.aiter_bytes():
-                take(chunk)
-        finally:
-            await response.aclose()
-        return response
 
-    async def _follow(
-        self, request: httpx.Request, take: Callable[[str], bool]
-    ) -> httpx.Response | None:
-        response = await self._http.send(request, stream=True)
-        try:
-            if response.status_code != _OK:
-                await response.aread()
-                return response
-            async for line in response.aiter_lines():
-                if take(line):
-                    break
-        finally:
-            await response.aclose()
-        return None
+class _BlockingTransport(httpx.AsyncBaseTransport):
+    """Carries requests without ever suspending."""
 
-    async def _pause(self, seconds: float) -> None:
-        await asyncio.sleep(seconds)
+    def __init__(self, transport: httpx.BaseTransport | None) -> None:
+        self._transport = transport or httpx.HTTPTransport(trust_env=False)
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        response = self._transport.handle_request(request)
+        stream = cast("httpx.SyncByteStream", response.stream)
+        return httpx.Response(
+            response.status_code,
+            headers=response.headers,
+            stream=_BlockingStream(stream),
+            extensions=response.extensions,
+        )
+
+    async def aclose(self) -> None:
+        self._transport.close()
+
+
+class _BlockingStream(httpx.AsyncByteStream):
+    def __init__(self, stream: httpx.SyncByteStream) -> None:
+        self._stream = stream
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        for chunk in self._stream:
+            yield chunk
+
+    async def aclose(self) -> None:
+        self._stream.close()
