@@ -24,16 +24,16 @@ from gateway.supervision.rules import (
     unfit_texts,
     unreviewed_orders,
 )
-from ledger.chain import contract_calls, eth_methods
+from ledger.chain import contract_calls
 from ledger.chain.deployment import Deployment
-from ledger.chain.reverts import RevertError, revert_in
-from ledger.chain.rpc import AsyncRpc, CallError, RpcError
-from ledger.chain.transactions import GAS_CAP, FeeRule, Transaction, sign_transaction
+from ledger.chain.reverts import RevertError
+from ledger.chain.rpc import AsyncRpc, RpcError
+from ledger.chain.sender import draft
+from ledger.chain.transactions import FeeRule, sign_transaction
 from ledger.crypto.signatures import address_of
+from ledger.errors import LedgerError
 from ledger.index.rows import EventEntry, Snapshot
 from ledger.service.logs import describe, get_logger
-
-_GAS: int = 500_000
 
 
 class Enforcer:
@@ -70,23 +70,22 @@ class Enforcer:
         to = self._deployment.address_of(call.contract)
         async with self._turn:
             try:
-                nonce = await self._rpc.send(eth_methods.transaction_count(self.address, "pending"))
-                gas = await self._rpc.send(eth_methods.estimate_gas(to, call.data, self.address))
-                newest = await self._rpc.send(eth_methods.block("latest"))
-                price = await self._rpc.send(eth_methods.gas_price())
-            except CallError as error:
-                found = revert_in(error)
-                if found is not None:
-                    raise RefusedError(found.revert) from error
+                content = await draft(
+                    self._rpc,
+                    self.address,
+                    to,
+                    call.data,
+                    chain_id=self._deployment.chain_id,
+                    fee=self._fee,
+                )
+            except RevertError as error:
+                raise RefusedError(error.revert) from error
+            except RpcError as error:
+                raise UnavailableError("the node cannot be asked", "chain-unavailable") from error
+            except LedgerError as error:
                 raise UnavailableError(
                     "the node does not take the suspension", "chain-unavailable"
                 ) from error
-            except RpcError as error:
-                raise UnavailableError("the node cannot be asked", "chain-unavailable") from error
-            fee = self._fee.offer(None if newest is None else newest.base_fee, price)
-            content = Transaction(
-                self._deployment.chain_id, nonce, min(gas + _GAS, GAS_CAP), fee, to, call.data
-            )
             try:
                 done = await self._relay.relay_raw(sign_transaction(content, self._key))
             except RevertError as error:
