@@ -31,7 +31,7 @@ from ledger.chain.events.decoder import (
     EventDecoder,
     plan_for,
 )
-from ledger.chain.events.identifiers import agreement_id
+from ledger.chain.events.identifiers import access_id, agreement_id
 from ledger.chain.finality import Finality
 from ledger.chain.log_reader import LogReader, logs_between
 from ledger.chain.rpc import Rpc
@@ -52,7 +52,6 @@ from ledger.evidence.headers import ListTrie
 from ledger.evidence.verifier import Anchors, VerifiedEvidence, verify_evidence
 from ledger.hexstr import ZERO_WORD, to_hex
 from ledger.model import Outcome
-from ledger.replay.journal_check import access_id
 from ledger.typed_data import SubjectLink, digest, struct_hash
 
 NEWEST_USES: Final = 64
@@ -164,7 +163,9 @@ class Collector:
         if self._granted_in is not None or access.outcome is Outcome.DUPLICATE_REQUEST:
             self._earlier_uses()
         if publication is not None:
-            self._ask((_PUBLISHED,), (self._dataset,), (publication.to_bytes(_WORD, "big"),))
+            versions = (publication, publication + 1)  # the second says whether the first was old
+            numbers = [version.to_bytes(_WORD, "big") for version in versions]
+            self._ask((_PUBLISHED,), (self._dataset,), numbers)
             self._ask((_ERASED,), (self._dataset,))
         # A purpose may be bound to many datasets; those of others say nothing here.
         return Collected(

@@ -61,7 +61,7 @@ class Check(StrEnum):
     LINK = "link"
     """The identity authority says that the owner of the records is the authorizing person."""
     PUBLICATION = "publication"
-    """Root and count of the publication are those on chain, from before the access."""
+    """Root and count of the publication are those on chain, from before the access, and not superseded long since."""
     RECORDS = "records"
     """Each record is in the publication, and none of what was asked for is left out."""
     VALUES = "values"

@@ -33,6 +33,7 @@ from ledger.crypto.statement import Names, names_at_grant
 from ledger.hexstr import keccak256
 from ledger.model import Agreement, Delays, Outcome, Party, State, Subject
 from ledger.policy import decide
+from ledger.release_rules import find_basis
 from ledger.state import ImpossibleEventError, apply, count, recover
 
 
@@ -45,8 +46,8 @@ class Facts:
         granted: The authorization that is the basis; None if the basis is none.
         names: What was shown when it was granted.
         published: By dataset and version.
-        erased: Roots of records that were erased.
-        dataset: That the basis is about; None if the basis is unknown.
+        erased: Datasets, and roots of their records that were erased.
+        basis: What the access rests on; None if it is unknown.
     """
 
     def __init__(self, events: Iterable[Event], access: Accessed, delays: Delays) -> None:
@@ -64,7 +65,7 @@ class Facts:
         self.granted: Granted | None = None
         self.names: Names | None = None
         self.published: dict[tuple[bytes, int], Published] = {}
-        self.erased: set[bytes] = set()
+        self.erased: set[tuple[bytes, bytes]] = set()
         for event in events:
             if event is access:
                 break
@@ -76,7 +77,12 @@ class Facts:
                     self.granted = event
                     self.names = names_at_grant(self.state, self.state.authorizations[access.basis])
         self.outcome: Outcome = decide(self.state, access, access.block.timestamp)
-        self.dataset = self._dataset(access)
+        self.basis = find_basis(self.state, access.basis)
+
+    @property
+    def dataset(self) -> bytes | None:
+        """The dataset that the basis is about; None if the basis is unknown."""
+        return None if self.basis is None else self.basis.dataset
 
     def _accessed(self, event: Accessed, access: Accessed) -> None:
         same_nonce = (event.consumer, event.nonce) == (access.consumer, access.nonce)
@@ -88,7 +94,7 @@ class Facts:
         if isinstance(event, Published):
             self.published[event.dataset, event.version] = event
         elif isinstance(event, RecordErased):
-            self.erased.add(event.item)
+            self.erased.add((event.dataset, event.item))
         elif isinstance(event, AgreementApproved) and event.agreement not in state.agreements:
             self._first_approval(event)
         elif isinstance(event, PurposeFieldsBound) and event.dataset not in state.datasets:
@@ -171,13 +177,3 @@ class Facts:
             raise ImpossibleEventError(event, "the authorization is unknown")
         authorization.uses_left += 1
         authorization.last_use = event.last_use
-
-    def _dataset(self, access: Accessed) -> bytes | None:
-        state, basis = self.state, access.basis
-        if self.granted is not None:
-            return self.granted.terms.dataset
-        if basis in state.agreements:
-            return state.agreements[basis].dataset.id
-        if basis in state.orders:
-            return state.orders[basis].dataset
-        return basis if basis in state.datasets else None

@@ -4,7 +4,7 @@ import msgspec
 
 from ledger.chain.events import Accessed
 from ledger.crypto.merkle import TreeHead
-from ledger.crypto.publications import PublicationEntry, verify_proof
+from ledger.crypto.publications import PublicationEntry
 from ledger.crypto.records import OpenedField, verify_opened_fields
 from ledger.encoding import Schema
 from ledger.evidence.document import (
@@ -16,7 +16,14 @@ from ledger.evidence.document import (
 )
 from ledger.evidence.facts import Facts
 from ledger.hexstr import ZERO_WORD
-from ledger.release_rules import expected_records, item_asked
+from ledger.release_rules import (
+    PUBLICATION_LAG,
+    Times,
+    item_covered,
+    verify_covered,
+    verify_fresh,
+    verify_records,
+)
 
 
 class VerifiedRecord(msgspec.Struct, frozen=True):
@@ -45,46 +52,38 @@ def verify_release(
     Raises:
         EvidenceCheckError: of `Check.PUBLICATION`, `Check.RECORDS` or `Check.VALUES`.
     """
-    if facts.dataset is None or facts.dataset not in facts.state.datasets:
+    basis = facts.basis
+    if basis is None or basis.dataset not in facts.state.datasets:
         raise EvidenceCheckError(Check.PUBLICATION, "the dataset is unknown")
-    published = facts.published.get((facts.dataset, release.publication))
-    if published is None:
-        problem = f"no receipt has version {release.publication} of it, from before the access"
-        raise EvidenceCheckError(Check.PUBLICATION, problem)
-    head = TreeHead(published.count, published.root)
+    with failing(Check.PUBLICATION):
+        head = _publication(release.publication, basis.dataset, facts, access)
+    entries = tuple(record.excerpt.entry() for record in release.records)
     with failing(Check.RECORDS):
-        complete = _check_records(release, facts, access, owner, head)
-    schema = Schema(facts.dataset, facts.state.datasets[facts.dataset].fields)
+        item = item_covered(access, basis)
+        may_be_none = basis.subject is None and item == ZERO_WORD
+        run = verify_records(entries, release.proof, head, may_be_none=may_be_none)
+        coverage = verify_covered(entries, run, item, owner)
+        coverage.verify_erased({item for dataset, item in facts.erased if dataset == basis.dataset})
+    schema = Schema(basis.dataset, facts.state.datasets[basis.dataset].fields)
     with failing(Check.VALUES):
         records = tuple(_opened(record, schema, access.fields) for record in release.records)
-    return VerifiedRelease(records, complete)
+    return VerifiedRelease(records, coverage.complete)
 
 
-def _check_records(
-    release: EvidenceRelease,
-    facts: Facts,
-    access: Accessed,
-    owner: bytes | None,
-    head: TreeHead,
-) -> bool:
-    """Check that the records are in the publication; return whether none can be missing."""
-    entries = tuple(record.excerpt.entry() for record in release.records)
-    run = verify_proof(release.proof, entries, head)
-    if any(entry not in run.entries for entry in entries) or len(set(entries)) != len(entries):
-        raise EvidenceCheckError(Check.RECORDS, "a record is not in the proof, or twice")
-    if owner is not None and any(entry.owner != owner for entry in entries):
-        raise EvidenceCheckError(Check.RECORDS, "a record of somebody else")
-    item = item_asked(access.item, facts.granted.terms.item if facts.granted else ZERO_WORD)
-    if item != ZERO_WORD:
-        if [entry.root for entry in entries] != [item]:
-            raise EvidenceCheckError(Check.RECORDS, "it is not just the record asked for")
-        return True
-    expected, complete = expected_records(release.proof, run, owner)
-    missing = [each for each in expected if each not in entries and each.root not in facts.erased]
-    if missing and complete:
-        problem = f"record {missing[0].number} is left out, and was not erased"
-        raise EvidenceCheckError(Check.RECORDS, problem)
-    return complete
+def _publication(version: int, dataset: bytes, facts: Facts, access: Accessed) -> TreeHead:
+    """Return count and root of a version that, as far as the file shows, was the newest at the access."""
+    published = facts.published.get((dataset, version))
+    if published is None:
+        problem = f"no receipt has version {version} of it, from before the access"
+        raise EvidenceCheckError(Check.PUBLICATION, problem)
+    following = facts.published.get((dataset, version + 1))
+    times = Times(
+        (published.block.number, published.log_index),
+        None if following is None else following.block.timestamp,
+    )
+    place = (access.block.number, access.log_index)
+    verify_fresh(version, times, place, access.block.timestamp, PUBLICATION_LAG)
+    return TreeHead(published.count, published.root)
 
 
 def _opened(record: EvidenceRecord, schema: Schema, mask: int) -> VerifiedRecord:

@@ -16,8 +16,9 @@ from ledger.chain import eth_methods
 from ledger.chain.deployment import Deployment
 from ledger.chain.events import Accessed, Event, Recorded
 from ledger.chain.events.decoder import EventDecoder
+from ledger.chain.events.identifiers import access_id
 from ledger.chain.rpc import Rpc
-from ledger.crypto.signatures import recover, verify_signature, verify_signer
+from ledger.crypto.signatures import recover, verify_signer
 from ledger.crypto.statement import case_number_in
 from ledger.evidence.document import Check, Evidence, EvidenceBlock, EvidenceCheckError, failing
 from ledger.evidence.facts import Facts
@@ -32,10 +33,10 @@ from ledger.evidence.headers import (
 )
 from ledger.evidence.releases import VerifiedRecord, verify_release
 from ledger.hexstr import HexError, from_hex, keccak256, to_hex
-from ledger.links import find_link_fault, link_bounds
+from ledger.links import link_bounds
 from ledger.model import Outcome
+from ledger.release_rules import verify_link, verify_signed
 from ledger.replay.export import TrailError, TrailReader, open_trail, verify_header
-from ledger.replay.journal_check import access_id
 from ledger.typed_data import (
     AccessRequest,
     Authorization,
@@ -274,9 +275,9 @@ class _Verifier:
 
     def _check_request(self) -> None:
         request = self._evidence.request
-        signed = digest(request, self._deployment.domain_of(request))
+        domain = self._deployment.domain_of(request)
         with self._making(Check.REQUEST):
-            verify_signature(signed, self._evidence.signature, request.consumer)
+            verify_signed(request, struct_hash(request), self._evidence.signature, domain)
 
     def _check_sequence(self, receipt: list[Event], access: Accessed) -> Recorded:
         """Go from the running hash before the recorder's call to the one that the call ended with."""
@@ -338,24 +339,18 @@ class _Verifier:
             return case_number_in(statement, granted.terms, names)
 
     def _linked(self, facts: Facts, access: Accessed) -> bytes | None:
-        signed, granted = self._evidence.link, facts.granted
-        if granted is None:
+        signed, basis = self._evidence.link, facts.basis
+        if basis is None or basis.subject is None:
             _require_nothing(Check.LINK, signed)
             return None
         if signed is None:
             self._leave_open(Check.LINK, "who the records' owner is, is not in the file")
             return None
-        link = signed.link
+        domain = self._deployment.domain_of(SubjectLink)
         with self._making(Check.LINK):
-            if (link.subject, link.dataset) != (granted.subject, granted.terms.dataset):
-                raise EvidenceCheckError(Check.LINK, "it is for another person or dataset")
-            domain = self._deployment.domain_of(SubjectLink)
-            signer = recover(digest(link, domain), signed.signature)
-            bounds = link_bounds(facts.state, link.subject)
-            fault = find_link_fault(link, signer, bounds, access.block.timestamp)
-            if fault is not None:
-                raise EvidenceCheckError(Check.LINK, fault.value)
-            return link.owner
+            signer = recover(digest(signed.link, domain), signed.signature)
+            bounds = link_bounds(facts.state, signed.link.subject)
+            return verify_link(signed.link, signer, basis, bounds, access.block.timestamp)
 
     # The records
 

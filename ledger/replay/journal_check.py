@@ -9,6 +9,7 @@ from typing import Final, Protocol
 import msgspec
 
 from ledger.chain.events import Accessed, Block
+from ledger.chain.events.identifiers import access_id
 from ledger.crypto.released_parts import is_committed
 from ledger.crypto.signatures import verify_signature
 from ledger.crypto.statement import names_at_grant, verify_consent
@@ -19,12 +20,10 @@ from ledger.replay.releases import Judged, ReleaseJudge
 from ledger.replay.report import Finding, Kind, Seats, finding_at
 from ledger.replay.voids import NOTHING, Compared, Reached, Uses
 from ledger.typed_data import (
-    AccessRequest,
     Authorization,
     Domain,
     domain_separator,
     struct_hash,
-    type_hash,
 )
 
 
@@ -314,26 +313,6 @@ def _problem(task: _Task, signature: bytes) -> str:
     except SigningError as error:
         return str(error)
     return ""
-
-
-_REQUEST: Final = type_hash(AccessRequest)
-
-
-def access_id(event: Accessed) -> bytes:
-    """Return the struct hash of the request that an access answers, from the event alone."""
-    return keccak256(
-        b"".join(
-            (
-                _REQUEST,
-                bytes(12),
-                event.consumer,
-                event.basis,
-                event.item,
-                event.data[:64],
-                event.deadline.to_bytes(32, "big"),
-            )
-        )
-    )
 
 
 class JournalComparison:

@@ -11,8 +11,8 @@ from typing import Final
 import msgspec
 
 from ledger.chain.events import Accessed, Event, Granted, Revoked, SubjectFrozen, SubjectUnfrozen
+from ledger.chain.events.identifiers import access_id
 from ledger.model import Outcome
-from ledger.replay.journal_check import access_id
 from scripts.faults.told import PlayReport
 
 _NEVER: Final = float("inf")

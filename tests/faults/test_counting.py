@@ -8,9 +8,9 @@ import pytest
 
 from ledger.chain.events import Accessed, Event, Granted, Revoked, SubjectFrozen, SubjectUnfrozen
 from ledger.chain.events.decoder import EventDecoder
+from ledger.chain.events.identifiers import access_id
 from ledger.hexstr import keccak256
 from ledger.model import Outcome
-from ledger.replay.journal_check import access_id
 from scripts.faults.controls import Control
 from scripts.faults.counting import MUST_BE_ZERO, Counts, count
 from scripts.faults.told import PlayReport, ToldAccess, ToldAct

@@ -16,13 +16,12 @@ from ledger.crypto.hpke import DecryptionKey
 from ledger.crypto.secret_sharing import Roster
 from ledger.links import MAX_LINK_LIFETIME
 from ledger.model import Outcome
-from ledger.release_rules import PUBLICATION_LAG
+from ledger.release_rules import PUBLICATION_LAG, Reason
 from tests.gateway.test_accesses import OWN, OWNER, RECORDS, committed, released
 from tests.support.accesses import OPEN, PERSONAL, STRANGER_KEY, AccessDesk
 from tests.support.fake_keyholder import ROSTER
 from tests.support.problems import slug
 from tests.support.uploads import make_record, make_records
-from wallet.keyholder.errors import Reason
 
 ITEM: Final = OWN[1].entry().root
 NEWER: Final = make_records(owners=20, version=2)

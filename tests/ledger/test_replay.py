@@ -6,10 +6,11 @@ from collections.abc import Callable
 import msgspec
 import pytest
 
+from ledger.chain.events.identifiers import access_id
 from ledger.hexstr import from_hex, to_hex
 from ledger.model import Outcome
 from ledger.replay.engine import Replay
-from ledger.replay.journal_check import JournalFault, ReleaseEntry, access_id
+from ledger.replay.journal_check import JournalFault, ReleaseEntry
 from ledger.replay.report import End, Kind
 from ledger.typed_data import AccessRequest, digest, digest_of, struct_hash
 from tests.support.copies import (

@@ -15,9 +15,10 @@ from ledger.chain import eth_methods
 from ledger.chain.contract_calls import encode_call
 from ledger.chain.events import Accessed
 from ledger.chain.events.decoder import EventDecoder
+from ledger.chain.events.identifiers import access_id
 from ledger.chain.finality import Finality
 from ledger.hexstr import to_hex
-from ledger.replay.journal_check import ReleaseEntry, access_id
+from ledger.replay.journal_check import ReleaseEntry
 from ledger.replay.releases import Judged
 from ledger.replay.report import End, Kind, KnownEnd
 from ledger.replay.sources import end_at, export_trail, newest_final, replay_node, replay_trail

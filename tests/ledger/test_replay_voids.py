@@ -8,12 +8,13 @@ import pytest
 
 from ledger.chain.events import Accessed, AccessVoided, Block, Revoked
 from ledger.chain.events.decoder import EventDecoder
+from ledger.chain.events.identifiers import access_id
 from ledger.crypto.secret_sharing import Roster
 from ledger.crypto.signatures import verify_signature
 from ledger.hexstr import keccak256
 from ledger.model import Outcome, VoidGround
 from ledger.replay.engine import Replay
-from ledger.replay.journal_check import Item, JournalEnd, ReleaseEntry, access_id
+from ledger.replay.journal_check import Item, JournalEnd, ReleaseEntry
 from ledger.replay.releases import Judged
 from ledger.replay.report import Kind, ReplayReport, Voidable
 from ledger.state import ImpossibleEventError

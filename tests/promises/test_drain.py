@@ -15,7 +15,7 @@ from ledger.api.access import decode_result, decode_results, encode_submissions
 from ledger.chain import eth_methods
 from ledger.chain.events import Accessed
 from ledger.chain.events.decoder import EventDecoder
-from ledger.replay.journal_check import access_id
+from ledger.chain.events.identifiers import access_id
 from ledger.typed_data import struct_hash
 from tests.promises.test_whole_way import Town
 from tests.support.city import City, gateway_process

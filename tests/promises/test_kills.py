@@ -24,8 +24,9 @@ from ledger.chain import eth_methods
 from ledger.chain.embedded import Node
 from ledger.chain.events import Accessed
 from ledger.chain.events.decoder import EventDecoder
+from ledger.chain.events.identifiers import access_id
 from ledger.model import Outcome
-from ledger.replay.journal_check import Journal, ReleaseEntry, access_id
+from ledger.replay.journal_check import Journal, ReleaseEntry
 from ledger.replay.report import Kind, ReplayReport
 from ledger.replay.sources import replay_node
 from ledger.typed_data import struct_hash

@@ -27,10 +27,11 @@ from ledger.api.keyholder import (
 )
 from ledger.chain import contract_calls
 from ledger.chain.events import Accessed
+from ledger.chain.events.identifiers import access_id
 from ledger.crypto.merkle import MerkleTree
 from ledger.hexstr import to_hex
 from ledger.model import Outcome
-from ledger.replay.journal_check import Journal, JournalFault, ReleaseEntry, access_id
+from ledger.replay.journal_check import Journal, JournalFault, ReleaseEntry
 from ledger.replay.report import Kind, ReplayReport
 from ledger.replay.sources import replay_node
 from ledger.typed_data import Authorization, struct_hash

@@ -46,14 +46,14 @@ from ledger.chain.events.decoder import (
     RECORDED_TOPIC,
     EventDecoder,
 )
-from ledger.chain.events.identifiers import agreement_id, application_id, dataset_id
+from ledger.chain.events.identifiers import access_id, agreement_id, application_id, dataset_id
 from ledger.crypto import signatures
 from ledger.crypto.hpke import DecryptionKey
 from ledger.crypto.released_parts import is_committed, make_nonce, nonce_word
 from ledger.hexstr import ZERO_WORD, keccak256, to_hex
 from ledger.model import Change, Class, Delays, EventChain, EventState, State
 from ledger.policy import decide
-from ledger.replay.journal_check import ReleaseEntry, access_id
+from ledger.replay.journal_check import ReleaseEntry
 from ledger.replay.report import End
 from ledger.state import apply, count, follow
 from ledger.typed_data import AccessRequest, Authorization, Domain, digest_of, struct_hash

@@ -26,7 +26,13 @@ from ledger.chain.events import (
     OrderTerms,
 )
 from ledger.chain.events.decoder import PLANS, EventDecoder
-from ledger.chain.events.identifiers import agreement_id, application_id, dataset_id, order_id
+from ledger.chain.events.identifiers import (
+    access_id,
+    agreement_id,
+    application_id,
+    dataset_id,
+    order_id,
+)
 from ledger.crypto.merkle import TreeHead
 from ledger.crypto.signatures import address_of, sign
 from ledger.evidence.document import (
@@ -48,7 +54,6 @@ from ledger.evidence.verifier import Anchors, VerifiedEvidence, trail_hashes, ve
 from ledger.hexstr import keccak256, to_hex
 from ledger.model import Class
 from ledger.replay.export import TrailError, TrailReader
-from ledger.replay.journal_check import access_id
 from ledger.replay.report import End, KnownEnd
 from tests.vectors.files import NOW, named, text_of
 from tests.vectors.small_chain import BANK, DATASET, FIELDS, PROVIDER, PURPOSE, SmallChain

@@ -13,7 +13,13 @@ from ledger.chain import contract_calls
 from ledger.chain.deployment import Deployment, encode_deployment, read_deployment
 from ledger.chain.events import Accessed, Event, Granted, OrderTerms, PurposeTerms, Text
 from ledger.chain.events.decoder import EventDecoder
-from ledger.chain.events.identifiers import agreement_id, application_id, dataset_id, order_id
+from ledger.chain.events.identifiers import (
+    access_id,
+    agreement_id,
+    application_id,
+    dataset_id,
+    order_id,
+)
 from ledger.chain.transactions import parse_transaction
 from ledger.crypto.signatures import address_of, recover, verify_signature
 from ledger.errors import LedgerError
@@ -39,7 +45,7 @@ from ledger.journal import MARK, Journal, decode_frames, whole_length
 from ledger.model import Class, Outcome
 from ledger.recorder.journal import JournalState, decode_records, encode_records
 from ledger.replay.export import TrailError, TrailReader
-from ledger.replay.journal_check import JournalEnd, ReleaseEntry, access_id
+from ledger.replay.journal_check import JournalEnd, ReleaseEntry
 from ledger.replay.report import Kind, KnownEnd
 from ledger.replay.sources import replay_trail
 from ledger.typed_data import AccessRequest, Domain, digest, record_from_object, struct_hash

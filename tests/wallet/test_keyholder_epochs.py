@@ -24,11 +24,11 @@ from ledger.crypto.signatures import address_of
 from ledger.encoding import Schema
 from ledger.hexstr import keccak256
 from ledger.model import Outcome
+from ledger.release_rules import Reason, ReleaseRefusedError
 from ledger.typed_data import AccessRequest, Domain, digest
 from wallet.client.decryption import open_release
 from wallet.client.errors import VerificationError
 from wallet.keyholder.chain_state import KnownAccess
-from wallet.keyholder.errors import Reason, ReleaseRefusedError
 from wallet.keyholder.journal import entry_of
 from wallet.keyholder.releases import Vault
 from wallet.keyholder.rules import VerifiedRelease

@@ -15,6 +15,7 @@ from ledger.crypto.released_parts import make_nonce, nonce_word
 from ledger.hexstr import ZERO_WORD
 from ledger.links import MAX_LINK_AHEAD, MAX_LINK_LIFETIME
 from ledger.model import Class, Outcome, Roles
+from ledger.release_rules import Reason, ReleaseRefusedError, Times
 from ledger.state import ImpossibleEventError
 from ledger.typed_data import AccessRequest, Authorization, Domain, digest, struct_hash
 from scripts.answer_keys import DrawnKeys
@@ -35,7 +36,6 @@ from tests.support.releases import (
     named,
 )
 from wallet.keyholder.chain_state import KnownAccess, Publication
-from wallet.keyholder.errors import Reason, ReleaseRefusedError
 from wallet.keyholder.rules import VerifiedRelease, verify_publication, verify_task
 
 
@@ -474,16 +474,16 @@ def a_key_that_gives_no_secret(case: Case) -> ReleaseTask:
         (a_publication_with_number_zero, Reason.PUBLICATION_UNKNOWN),
         (a_publication_from_after_the_access, Reason.PUBLICATION_LATER),
         (a_publication_that_was_superseded_long_ago, Reason.PUBLICATION_SUPERSEDED),
-        (an_unpublished_record, Reason.RECORDS_MISSING),
+        (an_unpublished_record, Reason.RECORD_UNPROVEN),
         (a_record_more_than_published, Reason.RECORD_UNPROVEN),
         (another_encryption_of_a_record, Reason.RECORD_UNPROVEN),
         (another_salt, Reason.RECORD_UNPROVEN),
         (another_epoch, Reason.RECORD_UNPROVEN),
-        (another_number, Reason.RECORDS_MISSING),
+        (another_number, Reason.RECORD_UNPROVEN),
         (another_leaf, Reason.RECORD_UNPROVEN),
         (a_leaf_less, Reason.RECORD_UNPROVEN),
-        (somebody_elses_records, Reason.OWNER_MISMATCH),
-        (somebody_elses_record_under_the_persons_name, Reason.RECORDS_MISSING),
+        (somebody_elses_records, Reason.RECORD_UNPROVEN),
+        (somebody_elses_record_under_the_persons_name, Reason.RECORD_UNPROVEN),
         (a_record_of_the_run_left_out, Reason.RECORDS_MISSING),
         (a_run_that_is_too_short, Reason.PROOF_INVALID),
         (a_range_that_shows_nothing_of_the_others, Reason.PROOF_INVALID),
@@ -736,7 +736,7 @@ def test_a_publication_must_stand_before_the_access_also_within_its_block(
     case: Case, published: int, recorded: int
 ) -> None:
     place = (case.location.block_number, published)
-    found = Publication(1, case.version.tree.head(), place, None)
+    found = Publication(1, case.version.tree.head(), Times(place, None))
     case.world.register.publication = lambda *_: found  # type: ignore[method-assign]
     chain = case.world.register
     known = KnownAccess(bytes(32), 1, Outcome.ALLOWED, place[0], case.world.now, recorded)

@@ -16,12 +16,13 @@ from ledger.chain import contract_calls, contract_reads, eth_methods
 from ledger.chain.deployment import write_deployment
 from ledger.chain.events import AgreementApproved, NumberedEvent, Published, Revoked
 from ledger.chain.events.decoder import plan_for
+from ledger.chain.events.identifiers import access_id
 from ledger.chain.finality import Finality
 from ledger.chain.rpc import AsyncRpc, Call
 from ledger.crypto.secret_sharing import Roster
 from ledger.hexstr import to_hex
 from ledger.model import Class, VoidGround
-from ledger.replay.journal_check import JournalEnd, access_id
+from ledger.replay.journal_check import JournalEnd
 from ledger.replay.sources import replay_node
 from ledger.typed_data import struct_hash
 from scripts.scenario import Chain, Subject

@@ -29,7 +29,7 @@ from ledger.chain.events import (
 )
 from ledger.hexstr import keccak256
 from ledger.model import Class, Roles, VoidGround
-from ledger.release_rules import Stop
+from ledger.release_rules import Reason, ReleaseRefusedError, Stop
 from tests.support.releases import (
     BANK,
     DELAYS,
@@ -40,7 +40,6 @@ from tests.support.releases import (
     Case,
     named,
 )
-from wallet.keyholder.errors import Reason, ReleaseRefusedError
 from wallet.keyholder.rules import verify_task
 
 Act = Callable[[Case], object]

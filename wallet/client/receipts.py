@@ -24,17 +24,16 @@ from ledger.api import (
 )
 from ledger.crypto.merkle import TreeHead
 from ledger.crypto.records import OpenedField, decode_excerpt, encode_line
-from ledger.crypto.signatures import verify_signature
 from ledger.errors import LedgerError, MalformedError
 from ledger.hexstr import from_hex, to_hex
 from ledger.jsonio import UNREADABLE
 from ledger.plain_text import escape_json
+from ledger.release_rules import verify_signed
 from ledger.typed_data import (
     AccessRequest,
     Authorization,
     JsonScalar,
     SubjectLink,
-    digest,
     record_from_object,
     record_to_object,
     struct_hash,
@@ -95,9 +94,9 @@ async def verify_receipt(ledger: ChainAccess, receipt: Receipt) -> Opened:
     here = (deployment.chain_id, deployment.contracts.access_log)
     if (receipt.chain_id, receipt.access_log) != here:
         raise VerificationError(Check.ACCESS, "the receipt is of another deployment")
-    signed = digest(request, deployment.domain_of(AccessRequest))
+    domain = deployment.domain_of(AccessRequest)
     try:
-        verify_signature(signed, receipt.submission.signature, request.consumer)
+        signed = verify_signed(request, struct_hash(request), receipt.submission.signature, domain)
     except LedgerError as error:
         raise VerificationError(Check.REQUEST, str(error)) from error
     result = AccessResult(request, signed, receipt.recorded, receipt.release, None)

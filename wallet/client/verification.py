@@ -14,7 +14,8 @@ Without a node, and without what ties owner and person, less can be checked: wha
 listed in the result with the reason, and never passed over in silence.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Final
 
 import msgspec
@@ -22,15 +23,28 @@ import msgspec
 from ledger.api import AccessResult, Consent, RecordedAccess, Release, SignedLink, Submission
 from ledger.chain import contract_reads
 from ledger.chain.events import Accessed, Granted, RecordErased
+from ledger.chain.events.identifiers import access_id
 from ledger.crypto.hpke import DecryptionKey
 from ledger.crypto.merkle import TreeHead
-from ledger.crypto.publications import PublicationEntry, VerifiedRun, verify_proof
+from ledger.crypto.publications import OwnerProof, PublicationEntry
 from ledger.encoding import Schema
 from ledger.errors import LedgerError
-from ledger.hexstr import ZERO_WORD, to_hex
-from ledger.links import find_link_fault
-from ledger.model import OUTCOMES, LinkFault, Outcome
-from ledger.release_rules import PUBLICATION_LAG, expected_records, item_asked, seconds_superseded
+from ledger.hexstr import ZERO_WORD
+from ledger.model import OUTCOMES, Outcome
+from ledger.release_rules import (
+    PUBLICATION_LAG,
+    Coverage,
+    Reason,
+    ReleaseRefusedError,
+    Times,
+    item_covered,
+    verify_basis,
+    verify_covered,
+    verify_fresh,
+    verify_link,
+    verify_records,
+)
+from ledger.release_rules import Basis as Terms
 from ledger.typed_data import AccessRequest, Authorization, digest_of, struct_hash
 from wallet.client import chain
 from wallet.client.calls import look
@@ -95,12 +109,8 @@ class Basis(msgspec.Struct, frozen=True):
         return None if self.authorization is None else Consent(self.authorization, self.link)
 
 
-class _Terms(msgspec.Struct, frozen=True):
-    """What a basis is about, as far as it could be found out for certain."""
-
-    dataset: bytes
-    item: bytes
-    subject: bytes | None
+_EVERY_FIELD: Final = -1
+"""Of a basis whose fields are not looked up: the chain compared them."""
 
 
 async def learn_subjects(
@@ -239,8 +249,7 @@ class _Verifier:
         unlocked = reveal(release, schema)
         records = unlocked.records
         self._checked.append(Check.VALUES)
-        item = item_asked(self._request.item, terms.item)
-        await self._records(release, records, head, item)
+        await self._records(release, tuple(record.entry for record in records), head, terms)
         await self._subject(release, records, terms, recorded)
         return Opened(
             access=recorded.access,
@@ -287,7 +296,7 @@ class _Verifier:
         if found.block_number != recorded.block_number:
             raise VerificationError(Check.ACCESS, "the transaction is in another block")
         event = found.events.get(recorded.log_index)
-        if event is None or not _is_of(event, self._request):
+        if event is None or access_id(event) != self._access:
             raise VerificationError(
                 Check.ACCESS, "the transaction did not record this request there"
             )
@@ -295,38 +304,38 @@ class _Verifier:
 
     # The basis
 
-    async def _terms(self, release: Release) -> _Terms:
+    async def _terms(self, release: Release) -> Terms:
         terms = self._told_terms()
         if terms is None and self._ledger.own_node:
             terms = await self._terms_on_chain()
         if terms is None:
             self._leave_open(Check.BASIS, f"the basis is known by its id only: {_NO_NODE}")
-            return _Terms(release.dataset, ALL, None)
-        if terms.dataset != release.dataset:
-            raise VerificationError(Check.BASIS, to_hex(release.dataset))
-        self._checked.append(Check.BASIS)
-        return terms
+            return Terms(release.dataset, _EVERY_FIELD)
+        with self._making(Check.BASIS):
+            return verify_basis(terms, self._request, release.dataset)
 
-    def _told_terms(self) -> _Terms | None:
+    def _told_terms(self) -> Terms | None:
         """Return the terms of the authorization that the consumer has: its hash is the basis."""
         granted = self._basis.authorization
         if granted is None:
             return None
         if struct_hash(granted) != self._request.basis:
             raise VerificationError(Check.BASIS, "the authorization is not the request's basis")
-        return _Terms(granted.dataset, granted.item, granted.subject)
+        return Terms(
+            granted.dataset, granted.fields, granted.subject, granted.consumer, granted.item
+        )
 
-    async def _terms_on_chain(self) -> _Terms:
+    async def _terms_on_chain(self) -> Terms:
         basis = self._request.basis
         granted = await chain.events(self._ledger, Granted, (basis,))
         if granted:
             terms = granted[0].terms
-            return _Terms(terms.dataset, terms.item, terms.subject)
+            return Terms(terms.dataset, terms.fields, terms.subject, terms.consumer, terms.item)
         agreement = await look(contract_reads.agreement_of(self._contracts, basis))
         if agreement.number:
-            return _Terms(agreement.dataset, ALL, None)
+            return Terms(agreement.dataset, _EVERY_FIELD)
         order = await look(contract_reads.order_of(self._contracts, basis))
-        return _Terms(order.dataset if any(order.dataset) else basis, ALL, None)
+        return Terms(order.dataset if any(order.dataset) else basis, _EVERY_FIELD)
 
     # The publication
 
@@ -341,15 +350,12 @@ class _Verifier:
         if event is None or TreeHead(event.count, event.root) != release.head:
             raise VerificationError(Check.PUBLICATION, f"version {release.publication}")
         self._checked.append(Check.PUBLICATION)
-        access = (recorded.block_number, recorded.log_index)
-        if (event.block.number, event.log_index) > access:
-            raise VerificationError(Check.FRESHNESS, "it was published after the access")
         following = (other for other in published if other.version == event.version + 1)
         superseded_at = next((other.block.timestamp for other in following), None)
-        age = seconds_superseded(recorded.timestamp, superseded_at)
-        if age > PUBLICATION_LAG:
-            raise VerificationError(Check.FRESHNESS, f"it was replaced {age} s before")
-        self._checked.append(Check.FRESHNESS)
+        times = Times((event.block.number, event.log_index), superseded_at)
+        place = (recorded.block_number, recorded.log_index)
+        with self._making(Check.FRESHNESS):
+            verify_fresh(event.version, times, place, recorded.timestamp, PUBLICATION_LAG)
         return release.head
 
     # The records
@@ -357,66 +363,45 @@ class _Verifier:
     async def _records(
         self,
         release: Release,
-        records: tuple[OpenedRecord, ...],
-        head: TreeHead,
-        item: bytes,
-    ) -> None:
-        entries = tuple(record.entry for record in records)
-        try:
-            run = _run_of(release, entries, head)
-        except LedgerError as error:
-            raise VerificationError(Check.RECORDS, str(error)) from error
-        self._checked.append(Check.RECORDS)
-        if item != ALL:
-            if [entry.root for entry in entries] != [item]:
-                raise VerificationError(Check.COMPLETENESS, "it is not just the record asked for")
-            self._checked.append(Check.COMPLETENESS)
-            return
-        expected = self._expected(release, entries, run)
-        if not set(entries) <= set(expected):
-            raise VerificationError(Check.COMPLETENESS, "a record of somebody else")
-        missing = [entry for entry in expected if entry not in entries]
-        if missing:
-            await self._erased(release.dataset, missing)
-
-    def _expected(
-        self,
-        release: Release,
         entries: tuple[PublicationEntry, ...],
-        run: VerifiedRun,
-    ) -> tuple[PublicationEntry, ...]:
-        """Return the records that must be there, and note whether that is certain."""
-        owner = self._owner(release, entries)
-        try:
-            expected, is_certain = expected_records(release.proof, run, owner)
-        except LedgerError as error:
-            raise VerificationError(Check.COMPLETENESS, str(error)) from error
-        if is_certain:
+        head: TreeHead,
+        terms: Terms,
+    ) -> None:
+        owner = self._owner(release, entries, terms)
+        with self._failing(Check.COMPLETENESS):
+            item = item_covered(self._request, terms)
+        may_be_none = owner is None and terms.subject is None and item == ALL
+        with self._making(Check.RECORDS):
+            run = verify_records(entries, release.proof, head, may_be_none=may_be_none)
+        with self._failing(Check.COMPLETENESS):
+            coverage = verify_covered(entries, run, item, owner)
+        if coverage.complete:
             self._checked.append(Check.COMPLETENESS)
         else:
             reason = "a part of the publication" if entries else "no record, and no owner is known"
             self._leave_open(Check.COMPLETENESS, reason)
-        return expected
+        if coverage.missing:
+            await self._erased(release.dataset, coverage)
 
-    def _owner(self, release: Release, entries: tuple[PublicationEntry, ...]) -> bytes | None:
+    def _owner(
+        self, release: Release, entries: tuple[PublicationEntry, ...], terms: Terms
+    ) -> bytes | None:
         """Return whose records these must be; None for data that is not one person's."""
         link = self._basis.link
         if link is not None and link.link.dataset == release.dataset:
             return link.link.owner
         owners = {entry.owner for entry in entries}
-        return owners.pop() if len(owners) == 1 else None
+        of_a_person = terms.subject is not None or isinstance(release.proof, OwnerProof)
+        return owners.pop() if of_a_person and len(owners) == 1 else None
 
-    async def _erased(self, dataset: bytes, missing: list[PublicationEntry]) -> None:
+    async def _erased(self, dataset: bytes, coverage: Coverage) -> None:
         if not self._ledger.own_node:
-            numbers = ", ".join(str(entry.number) for entry in missing)
+            numbers = ", ".join(str(entry.number) for entry in coverage.missing)
             self._leave_open(Check.ERASURE, f"records {numbers} are missing: {_NO_NODE}")
             return
         erased = await chain.events(self._ledger, RecordErased, (dataset,))
-        items = {event.item for event in erased}
-        for entry in missing:
-            if entry.root not in items:
-                raise VerificationError(Check.ERASURE, f"record {entry.number}")
-        self._checked.append(Check.ERASURE)
+        with self._making(Check.ERASURE):
+            coverage.verify_erased({event.item for event in erased})
 
     # The person
 
@@ -424,7 +409,7 @@ class _Verifier:
         self,
         release: Release,
         records: tuple[OpenedRecord, ...],
-        terms: _Terms,
+        terms: Terms,
         recorded: RecordedAccess,
     ) -> None:
         if terms.subject is None:
@@ -433,51 +418,45 @@ class _Verifier:
         if signed is None:
             self._leave_open(Check.SUBJECT, "no link was handed over; keyholders checked it")
             return
-        owners = {record.entry.owner for record in records} or {signed.link.owner}
-        if (signed.link.subject, signed.link.dataset) != (terms.subject, release.dataset):
+        link = signed.link
+        owners = {record.entry.owner for record in records} or {link.owner}
+        if (link.subject, link.dataset) != (terms.subject, release.dataset):
             raise VerificationError(Check.SUBJECT, "the link is for another subject or dataset")
-        if owners != {signed.link.owner}:
+        if owners != {link.owner}:
             raise VerificationError(Check.SUBJECT, "the link is for another owner")
         if not self._ledger.own_node:
             self._leave_open(Check.SUBJECT, f"who the identity authority is {_NO_NODE}")
             return
-        try:
-            signer = self._memory.signer(self._ledger, signed)
-        except LedgerError as error:
-            raise VerificationError(Check.SUBJECT, str(error)) from error
         bounds = await self._memory.link_bounds(self._ledger, terms.subject, recorded)
-        fault = find_link_fault(signed.link, signer, bounds, recorded.timestamp)
-        if fault is LinkFault.OVER:  # keyholders had a newer one; the bank may ask for it
-            self._leave_open(Check.SUBJECT, "the link was over when the access was recorded")
-            return
-        if fault is not None:
-            raise VerificationError(Check.SUBJECT, fault.value)
+        with self._failing(Check.SUBJECT):
+            signer = self._memory.signer(self._ledger, signed)
+            try:
+                verify_link(link, signer, terms, bounds, recorded.timestamp)
+            except ReleaseRefusedError as error:
+                if error.reason is not Reason.LINK_OVER:
+                    raise
+                # Keyholders had a newer one; the bank may ask for it.
+                self._leave_open(Check.SUBJECT, "the link was over when the access was recorded")
+                return
         self._checked.append(Check.SUBJECT)
+
+    @contextmanager
+    def _failing(self, check: Check) -> Iterator[None]:
+        """Let a broken rule fail a check."""
+        try:
+            yield
+        except LedgerError as error:
+            raise VerificationError(check, str(error)) from error
+
+    @contextmanager
+    def _making(self, check: Check) -> Iterator[None]:
+        """Note a check as made if no rule is broken."""
+        with self._failing(check):
+            yield
+        self._checked.append(check)
 
     def _leave_open(self, check: Check, reason: str) -> None:
         self._open.append(Open(check, reason))
-
-
-def _run_of(release: Release, entries: tuple[PublicationEntry, ...], head: TreeHead) -> VerifiedRun:
-    """Return the run of the publication that the proof is about, once it is proved.
-
-    Raises:
-        LedgerError: the run, or one of the records, is not in the publication.
-    """
-    run = verify_proof(release.proof, entries, head)
-    missing = [entry for entry in entries if entry not in run.entries]
-    if missing:
-        raise VerificationError(Check.RECORDS, f"record {missing[0].number} is not in the proof")
-    return run
-
-
-def _is_of(event: Accessed, request: AccessRequest) -> bool:
-    found = (event.consumer, event.basis, event.item, event.fields, event.nonce, event.deadline)
-    asked = (
-        *(request.consumer, request.basis, request.item),
-        *(request.fields, request.nonce, request.deadline),
-    )
-    return found == asked
 
 
 def _nothing_released(result: AccessResult) -> Exception:

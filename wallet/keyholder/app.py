@@ -19,6 +19,7 @@ from ledger.crypto.released_parts import holder_digest, subkeys_digest
 from ledger.crypto.signatures import sign
 from ledger.errors import LedgerError
 from ledger.hexstr import from_hex, to_hex
+from ledger.release_rules import Reason, ReleaseRefusedError
 from ledger.service.app import INTERNAL, MALFORMED, ProblemKind, make_app
 from ledger.service.auth import Authenticator
 from ledger.service.logs import get_logger
@@ -30,8 +31,6 @@ from wallet.keyholder.errors import (
     JournalError,
     KeyholderError,
     NotFollowingError,
-    Reason,
-    ReleaseRefusedError,
     SeedsMissingError,
 )
 from wallet.keyholder.follower import Follower, Following

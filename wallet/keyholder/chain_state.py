@@ -3,6 +3,7 @@
 from array import array
 from bisect import bisect_left
 from collections import OrderedDict
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -15,6 +16,7 @@ from ledger.chain.events import (
     Published,
     Recorded,
 )
+from ledger.chain.events.identifiers import access_id
 from ledger.crypto.hpke import EncryptionKey
 from ledger.crypto.merkle import TreeHead
 from ledger.crypto.statement import names_at_grant, verify_consent
@@ -22,9 +24,8 @@ from ledger.encoding import Schema
 from ledger.errors import MalformedError
 from ledger.links import LinkBounds, link_bounds
 from ledger.model import OUTCOMES, Delays, Outcome, Roles, State, has_role
-from ledger.policy import Request, all_fields, order_fields
-from ledger.release_rules import Stop, find_stop
-from ledger.replay.journal_check import access_id
+from ledger.policy import Request
+from ledger.release_rules import Basis, Stop, Times, find_basis, find_stop
 from ledger.state import ImpossibleEventError, chain_on, follow, require_next
 from ledger.typed_data import Authorization
 
@@ -114,44 +115,18 @@ NO_BLOCK: Final = Block(-1, b"", -1)
 
 
 @dataclass(frozen=True, slots=True)
-class DatasetBasis:
-    """A basis without a person: agreement, order, or the dataset itself."""
-
-    dataset: bytes
-    fields: int
-    """Most fields that it opens, as a mask."""
-
-
-@dataclass(frozen=True, slots=True)
-class AuthorizationBasis:
-    """A person's consent, as the chain holds it."""
-
-    dataset: bytes
-    fields: int
-    subject: bytes
-    consumer: bytes
-    item: bytes
-    """Root of one record; zero for all of the person's records."""
-
-
-Basis = DatasetBasis | AuthorizationBasis
-
-
-@dataclass(frozen=True, slots=True)
 class Publication:
     """One version of a dataset.
 
     Attributes:
         version: From 1.
         head: Count and root.
-        place: Block number and log index of its event.
-        superseded_at: When the next version was published, seconds since 1970; None for the newest.
+        times: When it was published and superseded.
     """
 
     version: int
     head: TreeHead
-    place: tuple[int, int]
-    superseded_at: int | None
+    times: Times
 
 
 class ChainState:
@@ -192,7 +167,7 @@ class ChainState:
 
     def basis(self, basis: bytes) -> Basis | None:
         """Return what an id stands for."""
-        known = self._find_basis(basis)
+        known = find_basis(self._state, basis)
         return None if known is None or self._schema(known.dataset) is None else known
 
     def schema(self, dataset: bytes) -> Schema:
@@ -208,17 +183,14 @@ class ChainState:
             return None
         published = known.publications[version - 1]
         is_newest = version == len(known.publications)
-        return Publication(
-            version=version,
-            head=TreeHead(published.count, published.root),
-            place=self._places[dataset][version - 1],
-            superseded_at=None if is_newest else known.publications[version].published_at,
-        )
+        superseded_at = None if is_newest else known.publications[version].published_at
+        times = Times(self._places[dataset][version - 1], superseded_at)
+        return Publication(version, TreeHead(published.count, published.root), times)
 
-    def is_erased(self, dataset: bytes, item: bytes) -> bool:
-        """Tell whether a record's tombstone is on chain."""
+    def erased(self, dataset: bytes) -> Collection[bytes]:
+        """Return the roots of a dataset's records whose tombstones are on chain."""
         known = self._state.datasets.get(dataset)
-        return known is not None and item in known.erased
+        return () if known is None else known.erased
 
     def encryption_key(self, party: bytes) -> EncryptionKey | None:
         """Return the key to which a party wants messages sealed; None without a usable one."""
@@ -303,27 +275,6 @@ class ChainState:
         # What is read first may have any number: older accesses are not read.
         if self._sequence not in (None, last):
             raise ImpossibleEventError(event, f"after access {self._sequence}, not {last}")
-
-    def _find_basis(self, basis: bytes) -> Basis | None:
-        state = self._state
-        authorization = state.authorizations.get(basis)
-        if authorization is not None:
-            terms = authorization.terms
-            return AuthorizationBasis(
-                dataset=terms.agreement.dataset.id,
-                fields=terms.fields,
-                subject=authorization.subject.id,
-                consumer=terms.agreement.consumer,
-                item=authorization.item,
-            )
-        agreement = state.agreements.get(basis)
-        if agreement is not None:
-            return DatasetBasis(agreement.dataset.id, agreement.fields)
-        order = state.orders.get(basis)
-        if order is not None:
-            return DatasetBasis(order.dataset, order_fields(state, order))
-        dataset = state.datasets.get(basis)
-        return None if dataset is None else DatasetBasis(dataset.id, all_fields(dataset))
 
     def _schema(self, dataset: bytes) -> Schema | None:
         if dataset not in self._schemas:

@@ -21,9 +21,10 @@ from ledger.crypto.secret_sharing import (
 from ledger.errors import MalformedError
 from ledger.hexstr import to_hex
 from ledger.model import Roles
+from ledger.release_rules import Reason, ReleaseRefusedError
 from ledger.service.app import FORBIDDEN, PREFIX, ProblemError
 from wallet.keyholder.chain_state import ChainState
-from wallet.keyholder.errors import Reason, ReleaseRefusedError, SeedsMissingError
+from wallet.keyholder.errors import SeedsMissingError
 from wallet.keyholder.follower import Follower
 from wallet.keyholder.journal import FileJournal, SubkeysEntry, entry_of
 from wallet.keyholder.rules import Rules, VerifiedRelease, verify_task

@@ -12,6 +12,7 @@ from types import MappingProxyType
 from typing import Final, TypeAlias
 
 from ledger.chain.events import (
+    Accessed,
     Applied,
     DatasetRegistered,
     Event,
@@ -20,6 +21,9 @@ from ledger.chain.events import (
     PurposeRegistered,
 )
 from ledger.hexstr import keccak256
+from ledger.typed_data import AccessRequest, type_hash
+
+_REQUEST: Final = type_hash(AccessRequest)
 
 Identify: TypeAlias = Callable[[tuple[bytes, ...], bytes], bytes]
 """From topics (without the first) and data to the id that the first of those topics must be."""
@@ -121,3 +125,20 @@ def _word(number: int) -> bytes:
 
 def _padded(address: bytes) -> bytes:
     return address.rjust(_WORD, b"\0")
+
+
+def access_id(event: Accessed) -> bytes:
+    """Return the struct hash of the request that an access answers, from the event alone."""
+    return keccak256(
+        b"".join(
+            (
+                _REQUEST,
+                bytes(12),
+                event.consumer,
+                event.basis,
+                event.item,
+                event.data[:64],
+                event.deadline.to_bytes(32, "big"),
+            )
+        )
+    )
