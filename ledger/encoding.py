@@ -17,6 +17,8 @@ from ledger.errors import MalformedError
 FORMAT: Final = 1
 """Version of every layout in this module."""
 
+MAX_BESIDES: Final = 1_280
+"""Bytes that a sealed message has beside its plaintext at most: form 2 in suite 0x02, with the sealed key, has 1,204."""
 SIZE: Final = 32
 """Bytes in an id, an owner, a salt, a key and a hash."""
 

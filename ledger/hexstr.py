@@ -12,13 +12,6 @@ ADDRESS_LENGTH: Final = 20
 """Bytes of an Ethereum address."""
 
 
-ZERO_WORD: Final = bytes(32)
-"""The id, item or root that stands for none or for all, and the running hash before the first access."""
-
-ZERO_ADDRESS: Final = bytes(ADDRESS_LENGTH)
-"""Nobody's address."""
-
-
 class HexError(LedgerError, ValueError):
     """A text that should be a 0x string is not, or has another length than asked for."""
 

@@ -6,7 +6,11 @@ from typing import Final
 
 import msgspec
 
-from ledger.hexstr import ZERO_WORD
+ZERO_WORD: Final = bytes(32)
+"""The id, item or root that stands for none or for all, and the running hash before the first access."""
+
+ZERO_ADDRESS: Final = bytes(20)
+"""Nobody's address."""
 
 
 class EventState(msgspec.Struct, frozen=True):

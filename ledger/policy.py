@@ -13,8 +13,8 @@ from typing import Final, Protocol, TypeAlias
 from ledger.chain.events import Accessed
 from ledger.chain.events.identifiers import agreement_id
 from ledger.errors import LedgerError
-from ledger.hexstr import ZERO_WORD
 from ledger.model import (
+    ZERO_WORD,
     Agreement,
     Authorization,
     Class,

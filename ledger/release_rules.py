@@ -37,9 +37,9 @@ from ledger.crypto.publications import (
 )
 from ledger.crypto.signatures import verify_signature
 from ledger.errors import LedgerError, SigningError
-from ledger.hexstr import ZERO_WORD
 from ledger.links import LinkBounds, find_link_fault
 from ledger.model import (
+    ZERO_WORD,
     Agreement,
     Authorization,
     Class,

@@ -7,7 +7,7 @@ import pytest
 
 from scripts.house import Figures, longest_chain, measure
 
-MAX_CHAIN: Final = 18
+MAX_CHAIN: Final = 17
 MAX_IMPORTS_PER_MODULE: Final = 7.0
 MAX_EXCEPTION_CLASSES: Final = 75
 MAX_SINGLE_PROTOCOLS: Final = 4

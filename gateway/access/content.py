@@ -27,9 +27,9 @@ from ledger.crypto.merkle import RangeProof
 from ledger.crypto.publications import OwnerProof, PublicationProof
 from ledger.crypto.records import EncryptedRecord
 from ledger.gathering import Gatherer
-from ledger.hexstr import ZERO_WORD
 from ledger.index.index import Index
 from ledger.index.rows import BasisEntry
+from ledger.model import ZERO_WORD
 
 MAX_RECORDS: Final = 2000
 """Records in one release at most; a keyholder takes no more for one access."""

@@ -12,7 +12,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final, TypeVar
 
 from gateway.errors import UnavailableError
-from ledger.chain.finality import Finality, final_block
+from ledger.chain.finality import Finality
+from ledger.chain.follow import final_block
 from ledger.chain.rpc import AsyncRpc, RpcError
 from ledger.gathering import Gatherer
 from ledger.index.index import Index

@@ -21,7 +21,7 @@ from gateway.store.alerts import StoredAlert
 from gateway.store.authorizations import StoredAuthorization
 from gateway.store.releases import access_id
 from ledger.chain.eth_methods import Log
-from ledger.hexstr import ZERO_WORD, from_hex, to_hex
+from ledger.hexstr import from_hex, to_hex
 from ledger.index.rows import (
     AccessEntry,
     ApplicationEntry,
@@ -30,7 +30,7 @@ from ledger.index.rows import (
     Place,
     Snapshot,
 )
-from ledger.model import Outcome
+from ledger.model import ZERO_WORD, Outcome
 from ledger.typed_data import record_to_object
 
 

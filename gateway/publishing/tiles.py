@@ -22,7 +22,7 @@ from gateway.errors import DeltaError, StoreDamagedError
 from ledger.crypto.merkle import EMPTY_ROOT, MerkleTree, TreeHead, merkle_root
 from ledger.crypto.publications import PublicationEntry
 from ledger.encoding import RECORD_LEAF, u64
-from ledger.hexstr import ZERO_WORD
+from ledger.model import ZERO_WORD
 
 HEIGHT: Final = 6
 TILE: Final = 1 << HEIGHT

@@ -13,8 +13,8 @@ from ledger.artifacts import AbiItem, AbiParameter, ContractName, load_artifact
 from ledger.chain.decoders import decode_abi
 from ledger.chain.events import DatasetTerms, GrantTerms, OrderTerms, PurposeTerms
 from ledger.errors import MalformedError
-from ledger.hexstr import ZERO_ADDRESS, ZERO_WORD, keccak256
-from ledger.model import Change, Class, Roles, VoidGround
+from ledger.hexstr import keccak256
+from ledger.model import ZERO_ADDRESS, ZERO_WORD, Change, Class, Roles, VoidGround
 from ledger.plain_text import PlainTextError, verify_document, verify_name, verify_optional_text
 from ledger.typed_data import (
     AccessRequest,

@@ -20,8 +20,7 @@ from ledger.chain.decoders import decode_abi
 from ledger.chain.eth_methods import BlockTag
 from ledger.chain.events import Contracts
 from ledger.chain.rpc import Call
-from ledger.hexstr import ZERO_ADDRESS
-from ledger.model import Change, Class, EventState, Roles
+from ledger.model import ZERO_ADDRESS, Change, Class, EventState, Roles
 
 T = TypeVar("T")
 

@@ -98,7 +98,7 @@ async def final_receipt(
         receipt = await rpc.send(eth_methods.receipt(transaction_hash))
         if receipt is not None:
             newest = await rpc.send(eth_methods.block(finality.tag))
-            if newest is not None and finality.covers(receipt.block_number, newest):
+            if newest is not None and finality.covers(receipt.block_number, newest.number):
                 return receipt
         elif resend is not None and time.monotonic() - resent_at > _RESEND_INTERVAL:
             resent_at = time.monotonic()

@@ -48,8 +48,6 @@ _NONCE: Final = 12
 _HEAD: Final = 2 + _LENGTH
 _SESSIONS_KEPT: Final = 256
 
-MAX_BESIDES: Final = 1_280
-"""Bytes that a sealed message has beside its plaintext at most: form 2 in suite 0x02, with the sealed key, has 1,204."""
 SESSION_MESSAGES: Final = 2**20
 """Messages of one session at most. Nonces are random: AES-GCM allows 2^32 (NIST SP 800-38D, 8.3)."""
 

@@ -19,12 +19,13 @@ from hashlib import sha256
 
 import msgspec
 
-from ledger.encoding import SIZE
 from ledger.errors import LedgerError, MalformedError
 
 EMPTY_ROOT = sha256(b"").digest()
 """Root of the tree without leaves."""
 
+_SIZE = 32
+"""Bytes of a hash."""
 _CHUNK = 4096
 """Nodes hashed before they are joined: keeps building a level at a few hundred kilobytes extra."""
 
@@ -88,14 +89,14 @@ class StreamingRoot:
 
     def add(self, leaf: bytes) -> None:
         """Append a leaf hash; `MalformedError` if it does not have 32 bytes."""
-        if len(leaf) != SIZE:
-            raise MalformedError(f"a leaf hash has {len(leaf)} bytes instead of {SIZE}")
+        if len(leaf) != _SIZE:
+            raise MalformedError(f"a leaf hash has {len(leaf)} bytes instead of {_SIZE}")
         self._append(leaf, 1)
 
     def extend(self, leaves: Sequence[bytes]) -> None:
         """Append many at once: faster, and the same. Raises as `add`, before anything is appended."""
-        if set(map(len, leaves)) - {SIZE}:
-            raise MalformedError(f"a leaf hash does not have {SIZE} bytes")
+        if set(map(len, leaves)) - {_SIZE}:
+            raise MalformedError(f"a leaf hash does not have {_SIZE} bytes")
         start = 0
         while start < len(leaves):
             # The largest full subtree that comes next, by the size so far, and by what there is.
@@ -132,8 +133,8 @@ class MerkleTree:
     """
 
     def __init__(self, levels: Sequence[bytes | memoryview]) -> None:
-        size = len(levels[0]) // SIZE if levels else 0
-        if [len(level) for level in levels] != [SIZE * width for width in _widths(size)]:
+        size = len(levels[0]) // _SIZE if levels else 0
+        if [len(level) for level in levels] != [_SIZE * width for width in _widths(size)]:
             raise MalformedError("the levels do not have the lengths of a tree's levels")
         self._levels = tuple(levels)
         self._size = size
@@ -141,10 +142,10 @@ class MerkleTree:
     @classmethod
     def build(cls, leaves: bytes | bytearray | memoryview) -> "MerkleTree":
         """Compute the tree over leaf hashes one after the other; `MalformedError` if not 32 bytes each."""
-        if len(leaves) % SIZE:
+        if len(leaves) % _SIZE:
             raise MalformedError("the leaf hashes are not 32 bytes each")
         levels = [bytes(leaves)] if leaves else []
-        while levels and len(levels[-1]) > SIZE:
+        while levels and len(levels[-1]) > _SIZE:
             levels.append(_level_above(levels[-1]))
         return cls(levels)
 
@@ -194,7 +195,7 @@ class MerkleTree:
         return tuple(hashes)
 
     def _node(self, depth: int, place: int) -> bytes:
-        return bytes(self._levels[depth][place * SIZE : (place + 1) * SIZE])
+        return bytes(self._levels[depth][place * _SIZE : (place + 1) * _SIZE])
 
 
 def verify_inclusion(leaf: bytes, proof: InclusionProof, head: TreeHead) -> bytes:
@@ -218,8 +219,8 @@ def verify_range(leaves: Sequence[bytes], proof: RangeProof, head: TreeHead) -> 
         raise LedgerError(f"the proof is for {proof.size} leaves, the tree has {head.size}")
     if not 0 <= start < end <= head.size or len(leaves) != end - start:
         raise LedgerError(f"{len(leaves)} leaves are no run [{start}, {end}) of {head.size}")
-    if any(len(part) != SIZE for part in (*leaves, *proof.hashes)):
-        raise LedgerError(f"a leaf or a proof hash does not have {SIZE} bytes")
+    if any(len(part) != _SIZE for part in (*leaves, *proof.hashes)):
+        raise LedgerError(f"a leaf or a proof hash does not have {_SIZE} bytes")
     if _fold(leaves, proof) != head.root:
         raise LedgerError("the proof leads to another root")
     return head.root
@@ -262,13 +263,13 @@ def _widths(size: int) -> Iterator[int]:
 
 
 def _level_above(level: bytes) -> bytes:
-    pairs = len(level) // (2 * SIZE) * 2 * SIZE
+    pairs = len(level) // (2 * _SIZE) * 2 * _SIZE
     above = []
-    for start in range(0, pairs, 2 * SIZE * _CHUNK):
-        stop = min(start + 2 * SIZE * _CHUNK, pairs)
+    for start in range(0, pairs, 2 * _SIZE * _CHUNK):
+        stop = min(start + 2 * _SIZE * _CHUNK, pairs)
         nodes = [
-            sha256(b"\x01" + level[at : at + 2 * SIZE]).digest()
-            for at in range(start, stop, 2 * SIZE)
+            sha256(b"\x01" + level[at : at + 2 * _SIZE]).digest()
+            for at in range(start, stop, 2 * _SIZE)
         ]
         above.append(b"".join(nodes))
     return b"".join(above) + level[pairs:]

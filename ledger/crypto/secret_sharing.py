@@ -12,10 +12,10 @@ from typing import Annotated, Final, TypeVar
 
 import msgspec
 
-from ledger.crypto.hpke import MAX_BESIDES
 from ledger.encoding import (
     FORMAT,
     KEY_AND_SALT_LABEL,
+    MAX_BESIDES,
     SIZE,
     Schema,
     dataset_message,

@@ -14,8 +14,7 @@ from ledger import model
 from ledger.chain.events import GrantTerms
 from ledger.encoding import prefixed, sized, tag, utf8
 from ledger.errors import ExitCode, LedgerError
-from ledger.hexstr import ZERO_WORD
-from ledger.model import State
+from ledger.model import ZERO_WORD, State
 from ledger.plain_text import verify_case_number, verify_name, verify_text
 from ledger.typed_data import Authorization, struct_hash
 

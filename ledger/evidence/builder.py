@@ -50,8 +50,8 @@ from ledger.evidence.document import (
 )
 from ledger.evidence.headers import ListTrie
 from ledger.evidence.verifier import Anchors, VerifiedEvidence, verify_evidence
-from ledger.hexstr import ZERO_WORD, to_hex
-from ledger.model import Outcome
+from ledger.hexstr import to_hex
+from ledger.model import ZERO_WORD, Outcome
 from ledger.typed_data import SubjectLink, digest, struct_hash
 
 NEWEST_USES: Final = 64
@@ -307,7 +307,7 @@ class _Maker:
         if receipt is None:
             raise NoEvidenceError(f"no transaction {to_hex(self._documents.transaction)}")
         newest = self._rpc.send(eth_methods.block(self._finality.tag))
-        if newest is None or not self._finality.covers(receipt.block_number, newest):
+        if newest is None or not self._finality.covers(receipt.block_number, newest.number):
             raise NoEvidenceError("the access is not in a final block yet: try again")
         return receipt
 

@@ -15,7 +15,7 @@ from ledger.evidence.document import (
     failing,
 )
 from ledger.evidence.facts import Facts
-from ledger.hexstr import ZERO_WORD
+from ledger.model import ZERO_WORD
 from ledger.release_rules import (
     PUBLICATION_LAG,
     Times,

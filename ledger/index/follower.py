@@ -6,13 +6,14 @@ from ledger.chain import eth_methods
 from ledger.chain.eth_methods import EventError
 from ledger.chain.events import Contracts, Event
 from ledger.chain.events.decoder import EventDecoder
-from ledger.chain.finality import BlockRef, BlocksLostError, Finality, final_block_after
+from ledger.chain.finality import BlockRef, BlocksLostError, Finality
+from ledger.chain.follow import final_block_after
 from ledger.chain.log_reader import LogPart, LogReader, next_part
 from ledger.chain.rpc import AsyncRpc
-from ledger.hexstr import ZERO_WORD
 from ledger.index.faults import malformed
 from ledger.index.index import Index
 from ledger.index.rows import Fault
+from ledger.model import ZERO_WORD
 
 _MAX_BLOCKS = 5_000
 """In one question for logs."""

@@ -11,13 +11,13 @@ from sqlalchemy import Connection, delete, insert, select, update
 
 from ledger.chain.events import Event
 from ledger.errors import LedgerError
-from ledger.hexstr import ZERO_WORD
 from ledger.index import tables
 from ledger.index.interning import Keys
 from ledger.index.queries import Questions, Transactions
 from ledger.index.rows import Fault, Head, Snapshot
 from ledger.index.snapshot import KEPT, read_again
 from ledger.index.writer import Writer
+from ledger.model import ZERO_WORD
 
 _WRITE_IDLE: Final = 1.0
 """Seconds from one write of progress to the next while nothing happens on the chain."""

@@ -9,7 +9,6 @@ from typing import Final, NamedTuple
 
 from sqlalchemy import Connection, Select, func, insert, select
 
-from ledger.hexstr import ZERO_WORD
 from ledger.index.tables import (
     bases,
     datasets,
@@ -19,6 +18,7 @@ from ledger.index.tables import (
     subjects,
     transactions,
 )
+from ledger.model import ZERO_WORD
 
 UNKNOWN: Final = "unknown"
 """Kind of a basis whose id names nothing."""

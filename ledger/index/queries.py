@@ -22,7 +22,7 @@ from sqlalchemy import (
     text,
 )
 
-from ledger.hexstr import ZERO_WORD, from_hex, keccak256
+from ledger.hexstr import from_hex, keccak256
 from ledger.index import tables
 from ledger.index.interning import UNKNOWN
 from ledger.index.rows import (
@@ -41,7 +41,7 @@ from ledger.index.rows import (
     Stats,
     SubjectEntry,
 )
-from ledger.model import OUTCOMES, Outcome
+from ledger.model import OUTCOMES, ZERO_WORD, Outcome
 
 _MAX_ROWS: Final = 1000
 """Rows of one answer."""

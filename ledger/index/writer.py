@@ -14,12 +14,13 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from ledger.chain import events as happened
 from ledger.chain.events import Accessed, BatchSkipped, Event, Granted, Recorded, SubjectRegistered
-from ledger.hexstr import ZERO_WORD, keccak256, to_hex
+from ledger.hexstr import keccak256, to_hex
 from ledger.index import tables
 from ledger.index.changes import CHANGES
 from ledger.index.faults import Checker
 from ledger.index.interning import UNKNOWN, BasisKey, Keys, item_or_nothing
 from ledger.index.rows import Fault
+from ledger.model import ZERO_WORD
 from ledger.model import Change as ChangeKind
 from ledger.plain_text import FOREIGN, escape_text
 from ledger.service.logs import get_logger

@@ -18,7 +18,7 @@ from ledger.chain.contract_calls import decode_request
 from ledger.chain.deployment import Deployment
 from ledger.chain.eth_methods import Block, Receipt
 from ledger.chain.events.decoder import EventDecoder
-from ledger.chain.finality import Follower
+from ledger.chain.follow import Follower
 from ledger.chain.reverts import Revert, RevertError, revert_in
 from ledger.chain.rpc import AsyncRpc, CallError, RpcError
 from ledger.chain.transactions import GAS_CAP, SignedTransaction

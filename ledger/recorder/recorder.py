@@ -20,14 +20,8 @@ from ledger.chain import contract_reads, eth_methods
 from ledger.chain.contract_calls import ContractCall
 from ledger.chain.deploy import verify_deployment
 from ledger.chain.deployment import Deployment
-from ledger.chain.finality import (
-    BlockRef,
-    BlocksLostError,
-    ChainError,
-    Follower,
-    final_block,
-    verify_descends,
-)
+from ledger.chain.finality import BlockRef, BlocksLostError, ChainError
+from ledger.chain.follow import Follower, final_block, verify_descends
 from ledger.chain.reverts import revert_in
 from ledger.chain.rpc import AsyncRpc, CallError, RpcError
 from ledger.chain.transactions import GAS_CAP, SignedTransaction

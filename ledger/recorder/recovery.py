@@ -16,12 +16,13 @@ from ledger.chain.deployment import Deployment
 from ledger.chain.eth_methods import Receipt
 from ledger.chain.events import Accessed
 from ledger.chain.events.decoder import EventDecoder
-from ledger.chain.finality import Finality, final_block
+from ledger.chain.finality import Finality
+from ledger.chain.follow import final_block
 from ledger.chain.log_reader import LogReader, logs_between_async
 from ledger.chain.rpc import AsyncRpc, Call
-from ledger.hexstr import ZERO_WORD, keccak256, to_hex
+from ledger.hexstr import keccak256, to_hex
 from ledger.journal import Frame
-from ledger.model import OUTCOMES
+from ledger.model import OUTCOMES, ZERO_WORD
 from ledger.recorder.batch import Entry
 from ledger.recorder.journal import (
     Journaled,

@@ -12,6 +12,7 @@ from ledger.chain.deployment import Deployment
 from ledger.chain.eth_methods import Log
 from ledger.chain.events import Block, Contracts
 from ledger.chain.finality import Finality
+from ledger.chain.follow import final_block
 from ledger.chain.log_reader import LogReader, block_number, logs_between
 from ledger.chain.rpc import Rpc
 from ledger.errors import LedgerError
@@ -194,12 +195,10 @@ def newest_final(rpc: Rpc, finality: Finality) -> eth_methods.Block:
         RpcError: the node cannot be asked.
         LedgerError: it has no final block yet.
     """
-    newest = rpc.send(eth_methods.block(finality.tag))
-    number = -1 if newest is None else finality.final_number(newest)
-    block = rpc.send(eth_methods.block(number)) if number >= 0 else None
-    if block is None:
+    newest = rpc.run(final_block, finality)
+    if newest is None:
         raise LedgerError("the node has no final block yet")
-    return block
+    return newest
 
 
 def end_at(rpc: Rpc, contracts: Contracts, block: int) -> End:

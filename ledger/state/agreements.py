@@ -16,8 +16,8 @@ from ledger.chain.events import (
     SuspensionReviewed,
 )
 from ledger.chain.events.identifiers import agreement_id
-from ledger.hexstr import ZERO_ADDRESS, keccak256
-from ledger.model import Agreement, Application, Purpose, Roles, State, has_role
+from ledger.hexstr import keccak256
+from ledger.model import ZERO_ADDRESS, Agreement, Application, Purpose, Roles, State, has_role
 from ledger.policy import OutOfBoundsError, all_fields, is_agreed, require_within_purpose
 from ledger.state.errors import ImpossibleEventError, require, require_role
 

@@ -19,8 +19,8 @@ from ledger.chain.events import (
     SubjectRegistered,
     SubjectUnfrozen,
 )
-from ledger.hexstr import ZERO_WORD, keccak256
-from ledger.model import Authorization, Guardian, Roles, State, Subject, Terms
+from ledger.hexstr import keccak256
+from ledger.model import ZERO_WORD, Authorization, Guardian, Roles, State, Subject, Terms
 from ledger.policy import (
     LATEST_START,
     OutOfBoundsError,

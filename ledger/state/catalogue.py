@@ -12,8 +12,7 @@ from ledger.chain.events import (
     Published,
     RecordErased,
 )
-from ledger.hexstr import ZERO_WORD
-from ledger.model import Class, Dataset, Order, Publication, Roles, State, has_role
+from ledger.model import ZERO_WORD, Class, Dataset, Order, Publication, Roles, State, has_role
 from ledger.policy import LATEST_START, all_fields, was_in_force
 from ledger.state.errors import ImpossibleEventError, require, require_role
 

@@ -19,8 +19,7 @@ from ledger.chain.events import (
     RestrictionAppealed,
     RestrictionLifted,
 )
-from ledger.hexstr import ZERO_ADDRESS
-from ledger.model import ALL_ROLES, Admission, Change, Party, Roles, State, has_role
+from ledger.model import ALL_ROLES, ZERO_ADDRESS, Admission, Change, Party, Roles, State, has_role
 from ledger.policy import is_pending
 from ledger.state.errors import ImpossibleEventError, require, require_role
 

@@ -9,16 +9,8 @@ import pytest
 
 from ledger.chain import eth_methods
 from ledger.chain.eth_methods import Block
-from ledger.chain.finality import (
-    BlockRef,
-    BlocksLostError,
-    ChainError,
-    Finality,
-    Follower,
-    final_block,
-    final_block_after,
-    verify_descends,
-)
+from ledger.chain.finality import BlockRef, BlocksLostError, ChainError, Finality
+from ledger.chain.follow import Follower, final_block, final_block_after, verify_descends
 from ledger.chain.rpc import AsyncRpc, RpcSettings
 from ledger.errors import SettingError
 from scripts.scenario import Chain
@@ -41,9 +33,9 @@ def test_finality_rule_is_read_and_written(setting: str, tag: str, final: int) -
     rule = Finality.parse(setting)
     assert str(rule) == setting
     assert rule.tag == tag
-    assert rule.final_number(block(20)) == final
-    assert rule.covers(final, block(20))
-    assert not rule.covers(final + 1, block(20))
+    assert rule.final_number(20) == final
+    assert rule.covers(final, 20)
+    assert not rule.covers(final + 1, 20)
 
 
 @pytest.mark.parametrize(

@@ -17,8 +17,8 @@ from ledger.chain.eth_methods import EventError, Log, with_timestamp
 from ledger.chain.events import Accessed, Block, Contracts, DatasetTerms, Event, NumberedEvent
 from ledger.chain.events.decoder import PLANS, EventDecoder
 from ledger.chain.events.identifiers import agreement_id, application_id, dataset_id, order_id
-from ledger.hexstr import ZERO_WORD, checksum_address, keccak256, to_hex
-from ledger.model import Class, Outcome
+from ledger.hexstr import checksum_address, keccak256, to_hex
+from ledger.model import ZERO_WORD, Class, Outcome
 from ledger.typed_data import Authorization, struct_hash
 
 NAMES: Final[tuple[ContractName, ...]] = (

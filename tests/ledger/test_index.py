@@ -29,12 +29,12 @@ from ledger.chain.events.decoder import EventDecoder
 from ledger.chain.finality import BlocksLostError, Finality
 from ledger.chain.rpc import AsyncRpc
 from ledger.errors import LedgerError
-from ledger.hexstr import ZERO_WORD, to_hex
+from ledger.hexstr import to_hex
 from ledger.index.follower import Follower
 from ledger.index.index import Index, Origin
 from ledger.index.queries import Selection
 from ledger.index.writer import Writer
-from ledger.model import OUTCOMES, Class, Outcome, Roles, State
+from ledger.model import OUTCOMES, ZERO_WORD, Class, Outcome, Roles, State
 from ledger.policy import is_halted
 from ledger.state import follow
 from scripts.scenario import Chain

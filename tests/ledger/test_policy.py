@@ -3,8 +3,7 @@
 import pytest
 
 from ledger import policy
-from ledger.hexstr import ZERO_WORD
-from ledger.model import Class, Outcome, Roles, Terms
+from ledger.model import ZERO_WORD, Class, Outcome, Roles, Terms
 from tests.support.decisions import (
     BANK,
     DATASET,

@@ -25,8 +25,8 @@ from ledger.chain.events import (
 )
 from ledger.chain.events.decoder import PLANS, EventDecoder
 from ledger.chain.events.identifiers import order_id
-from ledger.hexstr import ZERO_WORD, keccak256
-from ledger.model import Class, Outcome
+from ledger.hexstr import keccak256
+from ledger.model import ZERO_WORD, Class, Outcome
 from ledger.trace import _NAMES, Thing, TraceEntry, Tracer
 from scripts.scenario import Parties
 from tests.support.trails import CONTRACTS, START, City, make_city

@@ -25,8 +25,8 @@ from ledger.chain.events import (
     SuspensionReviewed,
 )
 from ledger.chain.events.identifiers import agreement_id, application_id
-from ledger.hexstr import ZERO_WORD, keccak256
-from ledger.model import Roles, State, has_role
+from ledger.hexstr import keccak256
+from ledger.model import ZERO_WORD, Roles, State, has_role
 from ledger.policy import decide
 from ledger.typed_data import AccessRequest, ConfidentialityAgreement
 from scripts.statements import TEXTS as TEXTS_OF_PURPOSES

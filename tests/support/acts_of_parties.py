@@ -37,8 +37,7 @@ from ledger.chain.events import (
     RestrictionLifted,
 )
 from ledger.chain.events.identifiers import dataset_id, order_id
-from ledger.hexstr import ZERO_WORD
-from ledger.model import Change, Class, Roles, State
+from ledger.model import ZERO_WORD, Change, Class, Roles, State
 from tests.support.world import (
     ITEMS,
     STRANGER,

@@ -31,9 +31,9 @@ from ledger.chain.events import (
 from ledger.chain.events.identifiers import agreement_id
 from ledger.crypto import signatures
 from ledger.crypto.statement import Names, StatementError, format_reference
-from ledger.hexstr import ZERO_WORD, keccak256
+from ledger.hexstr import keccak256
+from ledger.model import ZERO_WORD, Roles, State, Subject, VoidGround, has_role
 from ledger.model import Authorization as Kept
-from ledger.model import Roles, State, Subject, VoidGround, has_role
 from ledger.plain_text import PlainTextError
 from ledger.policy import (
     guardian_stop_until,

@@ -4,8 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from ledger.chain.events.identifiers import agreement_id
-from ledger.hexstr import ZERO_WORD
 from ledger.model import (
+    ZERO_WORD,
     Agreement,
     Application,
     Authorization,

@@ -51,9 +51,9 @@ from ledger.crypto.secret_sharing import (
 )
 from ledger.crypto.statement import Names
 from ledger.encoding import Schema
-from ledger.hexstr import ZERO_WORD, keccak256
+from ledger.hexstr import keccak256
 from ledger.links import make_link
-from ledger.model import Class, Delays, Outcome, Roles
+from ledger.model import ZERO_WORD, Class, Delays, Outcome, Roles
 from ledger.typed_data import (
     AccessRequest,
     Authorization,

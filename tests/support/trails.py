@@ -50,8 +50,8 @@ from ledger.chain.events.identifiers import access_id, agreement_id, application
 from ledger.crypto import signatures
 from ledger.crypto.hpke import DecryptionKey
 from ledger.crypto.released_parts import is_committed, make_nonce, nonce_word
-from ledger.hexstr import ZERO_WORD, keccak256, to_hex
-from ledger.model import Change, Class, Delays, EventChain, EventState, State
+from ledger.hexstr import keccak256, to_hex
+from ledger.model import ZERO_WORD, Change, Class, Delays, EventChain, EventState, State
 from ledger.policy import decide
 from ledger.replay.journal_check import ReleaseEntry
 from ledger.replay.report import End

@@ -7,8 +7,7 @@ import msgspec
 
 from ledger.chain import contract_reads
 from ledger.chain.rpc import Call
-from ledger.hexstr import ZERO_WORD
-from ledger.model import Change, Class, EventState, Roles, State
+from ledger.model import ZERO_WORD, Change, Class, EventState, Roles, State
 from ledger.policy import (
     consent_until,
     is_agreed,

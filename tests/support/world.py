@@ -11,8 +11,7 @@ from typing import Final, Protocol
 
 from ledger.chain.contract_calls import Approval, ContractCall
 from ledger.chain.events import Block, Event
-from ledger.hexstr import ZERO_WORD
-from ledger.model import Roles, State
+from ledger.model import ZERO_WORD, Roles, State
 from ledger.typed_data import Authorization, SignedRecord, digest
 from scripts.scenario import Chain, Party
 

@@ -12,9 +12,8 @@ from ledger.crypto import signatures
 from ledger.crypto.merkle import RangeProof
 from ledger.crypto.publications import OwnerProof
 from ledger.crypto.released_parts import make_nonce, nonce_word
-from ledger.hexstr import ZERO_WORD
 from ledger.links import MAX_LINK_AHEAD, MAX_LINK_LIFETIME
-from ledger.model import Class, Outcome, Roles
+from ledger.model import ZERO_WORD, Class, Outcome, Roles
 from ledger.release_rules import Reason, ReleaseRefusedError, Times
 from ledger.state import ImpossibleEventError
 from ledger.typed_data import AccessRequest, Authorization, Domain, digest, struct_hash

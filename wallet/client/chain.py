@@ -53,7 +53,7 @@ async def events(
 async def final_number(ledger: ChainAccess) -> int:
     """Return the number of the newest final block."""
     newest = await look(eth_methods.block(ledger.finality.tag))
-    return -1 if newest is None else ledger.finality.final_number(newest)
+    return -1 if newest is None else ledger.finality.final_number(newest.number)
 
 
 @cache

@@ -29,8 +29,7 @@ from ledger.crypto.merkle import TreeHead
 from ledger.crypto.publications import OwnerProof, PublicationEntry
 from ledger.encoding import Schema
 from ledger.errors import LedgerError
-from ledger.hexstr import ZERO_WORD
-from ledger.model import OUTCOMES, Outcome
+from ledger.model import OUTCOMES, ZERO_WORD, Outcome
 from ledger.release_rules import (
     PUBLICATION_LAG,
     Coverage,

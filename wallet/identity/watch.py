@@ -28,7 +28,8 @@ from ledger.chain.events import (
     SubjectOpened,
 )
 from ledger.chain.events.decoder import EventDecoder
-from ledger.chain.finality import BlockRef, ChainError, Finality, final_block, verify_descends
+from ledger.chain.finality import BlockRef, ChainError, Finality
+from ledger.chain.follow import final_block, verify_descends
 from ledger.chain.log_reader import LogReader, logs_between_async
 from ledger.chain.rpc import AsyncRpc
 from ledger.errors import LedgerError

@@ -21,7 +21,8 @@ from ledger.chain.deployment import Deployment
 from ledger.chain.eth_methods import EventError
 from ledger.chain.events import Block, Event
 from ledger.chain.events.decoder import EventDecoder
-from ledger.chain.finality import BlockRef, ChainError, Finality, final_block_after
+from ledger.chain.finality import BlockRef, ChainError, Finality
+from ledger.chain.follow import final_block_after
 from ledger.chain.log_reader import LogPart, LogReader, logs_between_async
 from ledger.chain.rpc import AsyncRpc, Call
 from ledger.errors import LedgerError

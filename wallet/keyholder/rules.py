@@ -33,7 +33,7 @@ from ledger.crypto.records import EncryptedRecord
 from ledger.crypto.released_parts import NonceMismatchError, verify_answer_key
 from ledger.encoding import Schema
 from ledger.errors import LedgerError, MalformedError, SigningError
-from ledger.hexstr import ZERO_WORD
+from ledger.model import ZERO_WORD
 from ledger.release_rules import (
     Basis,
     Reason,

@@ -15,8 +15,8 @@ from typing import Any, Final
 import msgspec
 
 from ledger.chain.events import Accessed, Event
-from ledger.hexstr import ZERO_WORD, to_hex
-from ledger.model import State
+from ledger.hexstr import to_hex
+from ledger.model import ZERO_WORD, State
 from ledger.plain_text import escape_cell, escape_json, iso_moment
 from ledger.replay.engine import Witness
 from wallet.errors import PartyError

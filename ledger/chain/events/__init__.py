@@ -11,8 +11,7 @@ from typing import Annotated, Final
 
 import msgspec
 
-from ledger.hexstr import ZERO_WORD
-from ledger.model import Change, Class, Outcome, VoidGround
+from ledger.model import ZERO_WORD, Change, Class, Outcome, VoidGround
 
 INDEXED: Final = "indexed"
 """Marks what stands in a topic instead of the data."""

@@ -38,8 +38,8 @@ from ledger.chain.events import (
     RegistryEvent,
 )
 from ledger.chain.events.identifiers import IDENTIFY
-from ledger.hexstr import ZERO_WORD, keccak256, to_hex
-from ledger.model import OUTCOMES
+from ledger.hexstr import keccak256, to_hex
+from ledger.model import OUTCOMES, ZERO_WORD
 from ledger.plain_text import is_moment
 from ledger.typed_data import Authorization, type_hash
 
