@@ -6,10 +6,10 @@ them together for set-up and administration from ordinary code.
 
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Final
+from typing import Final, Literal
 
 from ledger.chain import eth_methods
-from ledger.chain.eth_methods import BlockTag, Receipt
+from ledger.chain.eth_methods import Receipt
 from ledger.chain.finality import Finality
 from ledger.chain.reverts import Revert, RevertError, revert_in
 from ledger.chain.rpc import AsyncRpc, CallError, Rpc
@@ -20,7 +20,6 @@ from ledger.chain.transactions import (
     FeeRule,
     SignedTransaction,
     Transaction,
-    sign_transaction,
 )
 from ledger.crypto.signatures import address_of
 from ledger.errors import LedgerError
@@ -41,7 +40,7 @@ async def draft(
     *,
     chain_id: int,
     fee: FeeRule = AS_SUGGESTED,
-    nonce_at: BlockTag = "pending",
+    nonce_at: Literal["latest", "pending"] = "pending",
 ) -> Transaction:
     """Try a transaction, and return what to sign, with some more gas than it needs.
 
@@ -60,11 +59,17 @@ async def draft(
         LedgerError: the node refuses to say how much gas it needs.
         RpcError: the node cannot be asked.
     """
+    from ledger.chain.web3_access import connect_async  # noqa: PLC0415 - takes two seconds
+
+    web3 = connect_async(rpc)
+    account, receiver = web3.to_checksum_address(sender), web3.to_checksum_address(to)
     try:
-        gas = await rpc.send(eth_methods.estimate_gas(to, data, sender))
+        gas = await web3.eth.estimate_gas(
+            {"from": account, "to": receiver, "data": web3.to_hex(data)}
+        )
     except CallError as error:
         raise revert_in(error) or LedgerError(str(error)).labelled("Sending") from error
-    nonce = await rpc.send(eth_methods.transaction_count(sender, nonce_at))
+    nonce = await web3.eth.get_transaction_count(account, nonce_at)
     # A block later it may need a little more.
     limit = min(gas + gas // 4, GAS_CAP)
     return Transaction(chain_id, nonce, limit, await current_fee(rpc, fee), to, data)
@@ -72,9 +77,11 @@ async def draft(
 
 async def current_fee(rpc: AsyncRpc, rule: FeeRule) -> Fee:
     """Return what a transaction should offer now: nothing where gas has no price."""
-    newest = await rpc.send(eth_methods.block("latest"))
-    price = await rpc.send(eth_methods.gas_price())
-    return rule.offer(newest.base_fee if newest is not None else None, price)
+    from ledger.chain.web3_access import connect_async  # noqa: PLC0415
+
+    eth = connect_async(rpc).eth
+    newest = await eth.get_block("latest")
+    return rule.offer(newest.get("baseFeePerGas"), await eth.gas_price)
 
 
 async def final_receipt(
@@ -155,7 +162,7 @@ class Sender:
             LedgerError: the node does not take it, or it is not final in time; then it may still come.
         """
         content = self.rpc.run(draft, self.address, to, data, chain_id=self.chain_id, fee=self._fee)
-        return self.carry_out([sign_transaction(content, self._private_key)])[0]
+        return self.carry_out([self._signed(content)])[0]
 
     def send_all(self, calls: Sequence[tuple[bytes | None, bytes]]) -> list[Receipt]:
         """Send transactions (receiver, call data; None creates a contract) at once, in order, without trying them before.
@@ -180,7 +187,7 @@ class Sender:
         """Sign a transaction that may be handed to somebody else who relays it."""
         offer = self.current_fee() if fee is None else fee
         content = Transaction(self.chain_id, nonce, gas, offer, to, data)
-        return sign_transaction(content, self._private_key)
+        return self._signed(content)
 
     def current_fee(self) -> Fee:
         """Return what a transaction should offer now."""
@@ -198,6 +205,11 @@ class Sender:
             if not receipt.succeeded:
                 raise self.rpc.run(refusal_of, transaction, receipt)
         return receipts
+
+    def _signed(self, content: Transaction) -> SignedTransaction:
+        from ledger.chain.accounts import sign_transaction  # noqa: PLC0415 - takes a second
+
+        return sign_transaction(content, self._private_key)
 
     def _wait(self, transaction: SignedTransaction) -> Receipt:
         name, timeout = transaction.hash, self._timeout

@@ -1,4 +1,4 @@
-"""web3 for what is not hot: deploying, a look at the chain.
+"""web3 for what is not hot: deploying, what a transaction needs, a look at the chain.
 
 To be imported late: web3 takes two seconds to load. docs/decisions/web3-for-cold-chain-work.md says where the line runs.
 """
@@ -9,13 +9,13 @@ from importlib import resources
 from typing import Any
 
 import msgspec
-from web3 import Web3
+from web3 import AsyncWeb3, Web3
 from web3.exceptions import Web3Exception
-from web3.providers import BaseProvider
+from web3.providers import AsyncBaseProvider, BaseProvider
 from web3.types import RPCEndpoint, RPCResponse
 
 from ledger.artifacts import ContractName
-from ledger.chain.rpc import Call, Rpc
+from ledger.chain.rpc import AsyncRpc, Call, Rpc
 from ledger.errors import LedgerError
 from ledger.hexstr import to_hex
 
@@ -32,6 +32,16 @@ class _Provider(BaseProvider):
         return {"jsonrpc": "2.0", "id": 0, "result": self._rpc.send(call)}
 
 
+class _AsyncProvider(AsyncBaseProvider):
+    def __init__(self, rpc: AsyncRpc) -> None:
+        super().__init__()
+        self._rpc = rpc
+
+    async def make_request(self, method: RPCEndpoint, params: Any) -> RPCResponse:
+        call: Call[Any] = Call(method, tuple(params), msgspec.json.decode)
+        return {"jsonrpc": "2.0", "id": 0, "result": await self._rpc.send(call)}
+
+
 def connect(rpc: Rpc) -> Web3:
     """Return web3 on a node.
 
@@ -39,6 +49,11 @@ def connect(rpc: Rpc) -> Web3:
     proof-of-authority chains. What it is given must be JSON: bytes as hex.
     """
     return Web3(_Provider(rpc), middleware=[])
+
+
+def connect_async(rpc: AsyncRpc) -> AsyncWeb3[Any]:
+    """Return web3 on a node, for flows in async/await; otherwise as `connect`."""
+    return AsyncWeb3(_AsyncProvider(rpc), middleware=[])
 
 
 def creation_code(name: ContractName, *arguments: object) -> bytes:
