@@ -237,9 +237,7 @@ def full_city(bench: Bench, home: Path, size: Size, block_time: float) -> Iterat
     supervisor.start()
     city: FullCity | None = None
     try:
-        registers = [
-            str(files.directory / register.register.file) for register in files.manifest.registers
-        ]
+        registers = [str(files.directory / register.file) for register in files.manifest.registers]
         supervisor.command("identity", "import", *registers)
         stage = Stage(Console(file=io.StringIO()))
         deployment = supervisor.deployment

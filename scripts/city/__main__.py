@@ -36,9 +36,9 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"city: {error}", file=sys.stderr)
         return 1
     for register in manifest.registers:
-        print(f"{register.records:>10,}  {register.register.file}")
+        print(f"{register.records:>10,}  {register.file}")
     for entry in manifest.datasets:
-        print(f"{entry.records:>10,}  {entry.dataset.file}")
+        print(f"{entry.records:>10,}  {entry.file}")
     print(
         f"{manifest.records:>10,}  records in {len(manifest.datasets)} datasets, in {options.out}"
     )

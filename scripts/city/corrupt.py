@@ -1,13 +1,9 @@
 """Copies a dataset's CSV file with one defect, and says in which line it is.
 
-    python -m scripts.city.corrupt --city DIR --dataset real-estate --out DIR [--defect truncated]
-
 For tests of whoever reads such files: the defect is the only one, and everything before it is sound.
 """
 
-import argparse
 import csv
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -16,10 +12,10 @@ from pathlib import Path
 from random import Random
 from typing import Final
 
-from scripts.city.catalogue import Dataset, Encoding, FieldType, FileFormat, KeyKind
+from scripts.city.catalogue import Dataset
 from scripts.city.errors import CityError
-from scripts.city.manifest import read_manifest
 from scripts.city.randomness import stream
+from wallet.provider.description import Encoding, FieldType, FileFormat, KeyKind
 
 
 class Defect(StrEnum):
@@ -225,32 +221,3 @@ _DAMAGES: Final[dict[Defect, Callable[[_Sheet, Random], _Damage]]] = {
     Defect.WRONG_TYPE: _wrong_type,
     Defect.TRUNCATED: _truncated,
 }
-
-
-def main(arguments: list[str] | None = None) -> int:
-    """Run the command line; return its exit status."""
-    parser = argparse.ArgumentParser(prog="python -m scripts.city.corrupt", description=__doc__)
-    parser.add_argument("--city", type=Path, required=True, help="directory of datasets.json")
-    parser.add_argument("--dataset", required=True, help="code of a dataset that is a CSV file")
-    parser.add_argument("--out", type=Path, required=True, help="directory of the copies")
-    parser.add_argument("--defect", type=Defect, choices=list(Defect), help="default: each one")
-    parser.add_argument("--seed", type=int, default=1, help="which lines are damaged")
-    options = parser.parse_args(arguments)
-    try:
-        dataset = read_manifest(options.city).dataset(options.dataset)
-        source = options.city / dataset.file
-        if options.defect is None:
-            copies = corrupt_all(source, dataset, options.out, options.seed)
-        else:
-            target = options.out / f"{options.defect}.csv"
-            copies = [corrupt(source, dataset, options.defect, target, options.seed)]
-    except (CityError, OSError) as error:
-        print(f"corrupt: {error}", file=sys.stderr)
-        return 1
-    for copy in copies:
-        print(f"{copy.path}:{copy.line}: {copy.defect}{copy.column and f' in {copy.column}'}")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,25 +1,18 @@
 """Writes the next version of a dataset's file: some records changed, some new, some withdrawn.
 
-    python -m scripts.city.delta --city DIR --dataset real-estate --out FILE --report FILE
-
 A record keeps its number for life, and a withdrawn number is not given again.
 """
 
-import argparse
-import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
 from random import Random
 
-import msgspec
-
 from scripts.city.catalogue import Dataset
 from scripts.city.errors import CityError
 from scripts.city.files import read_rows, write_rows
-from scripts.city.manifest import read_manifest
-from scripts.city.population import City, make_city
+from scripts.city.population import City
 from scripts.city.randomness import stream
 from scripts.city.registry import source_of
 from scripts.city.rows import Row, numbered
@@ -87,23 +80,6 @@ def make_delta(
     )
 
 
-def write_report(path: Path, delta: Delta) -> None:
-    """Write a delta as JSON, readable by people."""
-    path.write_bytes(msgspec.json.format(msgspec.json.encode(delta), indent=2) + b"\n")
-
-
-def read_report(path: Path) -> Delta:
-    """Return the delta that `write_report` wrote.
-
-    Raises:
-        CityError: the file is missing or is not one.
-    """
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=Delta)
-    except (OSError, msgspec.MsgspecError) as error:
-        raise CityError(f"{path} is no delta report: {error}") from error
-
-
 @dataclass(frozen=True, slots=True)
 class _Plan:
     """Places in the file, counted from 0."""
@@ -159,37 +135,3 @@ def _changed_fields(
         for field, old, new in zip(dataset.fields, before, after, strict=True)
         if old != new
     )
-
-
-def main(arguments: list[str] | None = None) -> int:
-    """Run the command line; return its exit status."""
-    parser = argparse.ArgumentParser(prog="python -m scripts.city.delta", description=__doc__)
-    parser.add_argument("--city", type=Path, required=True, help="directory of datasets.json")
-    parser.add_argument("--dataset", required=True, help="code of a dataset")
-    parser.add_argument("--source", type=Path, help="version before (default: the city's file)")
-    parser.add_argument("--out", type=Path, required=True, help="file of the version after")
-    parser.add_argument("--report", type=Path, required=True, help="JSON of what differs")
-    parser.add_argument("--seed", type=int, default=1, help="which records are taken")
-    parser.add_argument("--changed", type=int, default=Amounts().changed)
-    parser.add_argument("--new", type=int, default=Amounts().new)
-    parser.add_argument("--withdrawn", type=int, default=Amounts().withdrawn)
-    options = parser.parse_args(arguments)
-    amounts = Amounts(options.changed, options.new, options.withdrawn)
-    try:
-        manifest = read_manifest(options.city)
-        dataset = manifest.dataset(options.dataset)
-        city = make_city(manifest.seed, manifest.people, manifest.enterprises)
-        source = options.source or options.city / dataset.file
-        delta = make_delta(
-            city, dataset, source=source, target=options.out, seed=options.seed, amounts=amounts
-        )
-        write_report(options.report, delta)
-    except (CityError, OSError) as error:
-        print(f"delta: {error}", file=sys.stderr)
-        return 1
-    print(f"{options.out}: {delta.records_before:,} records before, {delta.records_after:,} after")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

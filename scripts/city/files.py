@@ -12,9 +12,10 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from scripts.city.catalogue import Dataset, FieldType, FileFormat
+from scripts.city.catalogue import Dataset
 from scripts.city.errors import CityError
 from scripts.city.rows import Row
+from wallet.provider.description import FieldType, FileFormat
 
 _ROWS_PER_BATCH: Final = 4_000
 

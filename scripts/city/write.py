@@ -1,10 +1,11 @@
 """Writes a whole city to a directory."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
 from itertools import chain, count, islice
 from pathlib import Path
 from typing import Final
+
+import msgspec
 
 from scripts.city.catalogue import (
     DATASETS,
@@ -13,23 +14,22 @@ from scripts.city.catalogue import (
     REAL_ESTATE,
     RESIDENTS,
     Dataset,
-    Encoding,
-    FileFormat,
+    Register,
 )
 from scripts.city.errors import CityError
 from scripts.city.files import write_rows, write_table
-from scripts.city.manifest import DatasetFile, Manifest, RegisterFile, write_manifest
+from scripts.city.manifest import Manifest, write_manifest
 from scripts.city.population import City, make_city
 from scripts.city.randomness import stream
 from scripts.city.registry import source_of
 from scripts.city.rows import Row, first_number, numbered
+from wallet.provider.description import Encoding, FileFormat
 
 NATURAL: Final = 0
 """As many records as the people of the city have by themselves."""
 
 
-@dataclass(frozen=True, slots=True)
-class Size:
+class Size(msgspec.Struct, frozen=True):
     """How big a city is.
 
     Attributes:
@@ -63,14 +63,14 @@ def write_city(directory: Path, seed: int, size: Size, *, plain: bool = False) -
     city = make_city(seed, size.people, size.enterprises)
     registers = _write_registers(directory, city)
     datasets = tuple(as_plain(dataset) if plain else dataset for dataset in DATASETS)
-    entries: dict[str, DatasetFile] = {}
+    entries: dict[str, Dataset] = {}
     others = [dataset for dataset in datasets if dataset.code != HOSPITAL_VISITS.code]
     visits = [dataset for dataset in datasets if dataset.code == HOSPITAL_VISITS.code]
     for dataset in (*others, *visits):
-        written = sum(entry.records for entry in entries.values())
+        written = sum(entry.records or 0 for entry in entries.values())
         rows = _rows(city, dataset, _wanted(dataset, size, written))
         records = write_rows(directory / dataset.file, dataset, rows)
-        entries[dataset.code] = DatasetFile(dataset, records)
+        entries[dataset.code] = msgspec.structs.replace(dataset, records=records)
     manifest = Manifest(
         seed,
         size.people,
@@ -85,7 +85,9 @@ def write_city(directory: Path, seed: int, size: Size, *, plain: bool = False) -
 def as_plain(dataset: Dataset) -> Dataset:
     """Return the dataset as a CSV file in UTF-8."""
     file = str(Path(dataset.file).with_suffix(".csv").as_posix())
-    return replace(dataset, file=file, format=FileFormat.CSV, encoding=Encoding.UTF_8)
+    return msgspec.structs.replace(
+        dataset, file=file, format=FileFormat.CSV, encoding=Encoding.UTF_8
+    )
 
 
 def _wanted(dataset: Dataset, size: Size, written: int) -> int:
@@ -108,7 +110,7 @@ def _rows(city: City, dataset: Dataset, wanted: int) -> Iterator[Row]:
     return numbered(contents, first_number(dataset), stream(city.seed, dataset.code, "numbers"))
 
 
-def _write_registers(directory: Path, city: City) -> tuple[RegisterFile, ...]:
+def _write_registers(directory: Path, city: City) -> tuple[Register, ...]:
     residents = write_table(
         directory / RESIDENTS.file,
         RESIDENTS.columns,
@@ -131,4 +133,7 @@ def _write_registers(directory: Path, city: City) -> tuple[RegisterFile, ...]:
             for firm in city.enterprises
         ),
     )
-    return (RegisterFile(RESIDENTS, residents), RegisterFile(ENTERPRISES, enterprises))
+    return (
+        msgspec.structs.replace(RESIDENTS, records=residents),
+        msgspec.structs.replace(ENTERPRISES, records=enterprises),
+    )

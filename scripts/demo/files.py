@@ -48,12 +48,6 @@ class CityFiles:
     def dataset(self, code: str) -> Dataset:
         return self.manifest.dataset(code)
 
-    def size_of(self, code: str) -> int:
-        """Return how many records a dataset has."""
-        return next(
-            dataset.records for dataset in self.manifest.datasets if dataset.dataset.code == code
-        )
-
     def rows_of(self, code: str, key: str = "") -> list[Row]:
         """Return what a dataset's file says about somebody (without a key: about nobody)."""
         if code not in self._rows:

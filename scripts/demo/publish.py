@@ -27,9 +27,7 @@ def play(world: World) -> dict[str, Publication]:
     with world.stage.act("Five departments publish what they hold"):
         admit_parties(world, [*world.departments, *OTHERS])
         register_purposes(world, PURPOSES)
-        register_datasets(
-            world, [dataset.dataset.code for dataset in world.files.manifest.datasets]
-        )
+        register_datasets(world, [dataset.code for dataset in world.files.manifest.datasets])
         published = publish_all(world)
         check_publications(world, published)
         return published
@@ -70,7 +68,7 @@ def publish_all(world: World) -> dict[str, Publication]:
     published = {}
     with world.stage.progress() as progress:
         for dataset in world.files.manifest.datasets:
-            code = dataset.dataset.code
+            code = dataset.code
             published[code] = publisher(world, code, progress).publish(world.files.path(code))
     return published
 
@@ -110,5 +108,5 @@ def check_publications(world: World, published: dict[str, Publication]) -> None:
         world.stage.check(
             f"{code}: {head.size:,} records, root {head.root.hex()[:12]}... on chain",
             (on_chain.count, on_chain.root),
-            (world.files.size_of(code), head.root),
+            (world.files.dataset(code).records, head.root),
         )

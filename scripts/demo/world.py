@@ -108,8 +108,7 @@ class World:
     def departments(self) -> tuple[Role, ...]:
         """The providers, as the city's manifest names them."""
         by_code = {
-            dataset.dataset.department.code: dataset.dataset.department
-            for dataset in self.files.manifest.datasets
+            dataset.department.code: dataset.department for dataset in self.files.manifest.datasets
         }
         return tuple(
             Role(code, f"{one.title_zh} / {one.title_en}", Roles.PROVIDER)

@@ -6,20 +6,17 @@ from decimal import Decimal, InvalidOperation
 from hashlib import sha256
 from pathlib import Path
 
-from scripts.city.catalogue import (
-    Dataset,
-    Field,
-    FieldType,
-)
+from scripts.city.catalogue import Dataset
 from scripts.city.files import read_rows
 from scripts.city.rows import Row
 from scripts.city.write import Size
+from wallet.provider.description import FieldDescription, FieldType
 
 SIZE = Size(people=600, enterprises=40, records=6_000)
 SEED = 7
 
 
-def sound(field: Field, value: str) -> bool:
+def sound(field: FieldDescription, value: str) -> bool:
     """Tell whether a value is written as its field's type says."""
     if not value:
         return field.optional

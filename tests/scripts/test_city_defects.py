@@ -1,17 +1,16 @@
 """Copies of a file that are wrong in exactly one known place."""
 
 import csv
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from scripts.city import catalogue
 from scripts.city.catalogue import (
     Dataset,
 )
 from scripts.city.corrupt import Defect, corrupt, corrupt_all
-from scripts.city.corrupt import main as corrupt_main
 from scripts.city.errors import CityError
 from scripts.city.files import write_rows
 from scripts.city.ids import (
@@ -116,14 +115,3 @@ def test_a_defect_that_cannot_be_is_refused(directory: Path, tmp_path: Path) -> 
     with pytest.raises(CityError, match="too few"):
         corrupt(tmp_path / "short.csv", parking, Defect.TRUNCATED, target)
     assert not target.exists()
-
-
-def test_the_corrupt_command_prints_the_lines(
-    directory: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    where = ["--city", str(directory), "--out", str(tmp_path), "--dataset"]
-    assert corrupt_main([*where, "real-estate"]) == 0
-    assert len(capsys.readouterr().out.splitlines()) == len(Defect)
-    assert corrupt_main([*where, "real-estate", "--defect", "truncated"]) == 0
-    assert "truncated.csv:" in capsys.readouterr().out
-    assert corrupt_main([*where, "housing-fund"]) == 1

@@ -9,10 +9,8 @@ from scripts.city.catalogue import (
     DATASETS,
     Dataset,
 )
-from scripts.city.delta import Amounts, make_delta, read_report, write_report
-from scripts.city.delta import main as delta_main
+from scripts.city.delta import Amounts, make_delta
 from scripts.city.errors import CityError
-from scripts.city.files import read_rows
 from scripts.city.population import City
 from tests.scripts.city_files import records, sound
 
@@ -91,10 +89,6 @@ def test_a_delta_is_the_same_each_time_and_its_report_reads_back(
     )
     assert first == second
     assert (tmp_path / "first.csv").read_bytes() == (tmp_path / "second.csv").read_bytes()
-    write_report(tmp_path / "delta.json", first)
-    assert read_report(tmp_path / "delta.json") == first
-    with pytest.raises(CityError):
-        read_report(tmp_path / "first.csv")
 
 
 def test_an_impossible_delta_is_refused(directory: Path, tmp_path: Path, city: City) -> None:
@@ -106,13 +100,3 @@ def test_an_impossible_delta_is_refused(directory: Path, tmp_path: Path, city: C
     with pytest.raises(CityError, match="written over"):
         make_delta(city, dataset, source=source, target=source, seed=1, amounts=Amounts(1, 1, 1))
     assert not target.exists()
-
-
-def test_the_delta_command_writes_200_50_10(directory: Path, tmp_path: Path) -> None:
-    report, out = tmp_path / "delta.json", tmp_path / "visits.jsonl"
-    where = ["--city", str(directory), "--out", str(out), "--report", str(report)]
-    assert delta_main([*where, "--dataset", "hospital-visits"]) == 0
-    delta = read_report(report)
-    assert (len(delta.changed), len(delta.new), len(delta.withdrawn)) == (200, 50, 10)
-    assert len(list(read_rows(out, catalogue.HOSPITAL_VISITS))) == delta.records_before + 40
-    assert delta_main([*where, "--dataset", "unknown"]) == 1

@@ -64,9 +64,7 @@ class RegisterPurpose:
         )
         purpose = remember(world.purposes, contract_calls.purpose_id(terms))
 
-        def events(_state: State, block: Block) -> Iterator[Event]:
-            yield PurposeRegistered(*world.numbered(block, "agreements"), purpose, terms)
-
+        events = world.event("agreements", PurposeRegistered, purpose, terms)
         return Attempt(
             caller, contract_calls.register_purpose(terms), events, not_the_authority(caller)
         )
@@ -83,9 +81,7 @@ class BindFields:
         caller = world.caller(self.caller, world.state.authority or ZERO_WORD[:20])
         terms = (world.live_purpose(self.purpose), world.live_dataset(self.dataset))
 
-        def events(_state: State, block: Block) -> Iterator[Event]:
-            yield PurposeFieldsBound(*world.numbered(block, "agreements"), *terms, self.fields)
-
+        events = world.event("agreements", PurposeFieldsBound, *terms, self.fields)
         call = contract_calls.bind_fields(*terms, self.fields)
         return Attempt(caller, call, events, not_the_authority(caller))
 
@@ -99,9 +95,7 @@ class RetirePurpose:
         caller = world.caller(self.caller, world.state.authority or ZERO_WORD[:20])
         purpose = world.live_purpose(self.purpose)
 
-        def events(_state: State, block: Block) -> Iterator[Event]:
-            yield PurposeRetired(*world.numbered(block, "agreements"), purpose)
-
+        events = world.event("agreements", PurposeRetired, purpose)
         return Attempt(
             caller, contract_calls.retire_purpose(purpose), events, not_the_authority(caller)
         )
@@ -124,10 +118,9 @@ class Apply:
         remember(world.agreements, agreement_id(caller, dataset, purpose))
         fields, reason = self.fields, TEXTS[self.text]
 
-        def events(_state: State, block: Block) -> Iterator[Event]:
-            place = world.numbered(block, "agreements")
-            yield Applied(*place, application, caller, dataset, purpose, fields, reason, nonce)
-
+        events = world.event(
+            "agreements", Applied, application, caller, dataset, purpose, fields, reason, nonce
+        )
         return Attempt(
             caller, contract_calls.apply_for(dataset, purpose, fields, reason, nonce), events
         )
@@ -172,9 +165,7 @@ class Decline:
         application, reason = world.open_application(self.application), TEXTS[self.text]
         caller = world.caller(self.caller, provider_for(world.state, application))
 
-        def events(_state: State, block: Block) -> Iterator[Event]:
-            yield ApplicationDeclined(*world.numbered(block, "agreements"), application, reason)
-
+        events = world.event("agreements", ApplicationDeclined, application, reason)
         call = contract_calls.decline(application, reason)
         return Attempt(caller, call, events, not_the_provider_for(caller, application))
 
@@ -225,10 +216,7 @@ class WithdrawAgreement:
         found = world.state.agreements.get(agreement)
         caller = world.caller(self.caller, found.consumer if found else STRANGER.address)
 
-        def events(_state: State, block: Block) -> Iterator[Event]:
-            place = world.numbered(block, "agreements")
-            yield AgreementWithdrawn(*place, agreement, caller, reason)
-
+        events = world.event("agreements", AgreementWithdrawn, agreement, caller, reason)
         return Attempt(caller, contract_calls.withdraw_agreement(agreement, reason), events)
 
 
@@ -241,9 +229,7 @@ class AppointSupervisor:
         caller = world.caller(self.regulator, world.chain.parties.regulator.address)
         supervisor = world.party(self.party).address
 
-        def events(_state: State, block: Block) -> Iterator[Event]:
-            yield SupervisorAppointed(*world.numbered(block, "agreements"), supervisor, caller)
-
+        events = world.event("agreements", SupervisorAppointed, supervisor, caller)
         return Attempt(caller, contract_calls.appoint_supervisor(supervisor), events)
 
 
@@ -256,9 +242,7 @@ class DismissSupervisor:
         caller = world.caller(self.regulator, world.chain.parties.regulator.address)
         supervisor = supervising(world, self.party)
 
-        def events(_state: State, block: Block) -> Iterator[Event]:
-            yield SupervisorDismissed(*world.numbered(block, "agreements"), supervisor, caller)
-
+        events = world.event("agreements", SupervisorDismissed, supervisor, caller)
         return Attempt(caller, contract_calls.dismiss_supervisor(supervisor), events)
 
 

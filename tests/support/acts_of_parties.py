@@ -114,10 +114,7 @@ class VetoAdmission:
         caller = world.caller(self.regulator, world.chain.parties.regulator.address)
         party, reason = announced(world, self.party), TEXTS[self.text]
 
-        def events(_state: State, block: Block) -> Iterator[Event]:
-            place = world.numbered(block, "registry")
-            yield AdmissionVetoed(*place, party, caller, reason)
-
+        events = world.event("registry", AdmissionVetoed, party, caller, reason)
         return Attempt(caller, contract_calls.veto_admission(party, reason), events)
 
 
@@ -130,9 +127,7 @@ class RetractAdmission:
         caller = world.caller(self.caller, world.state.authority or ZERO_WORD[:20])
         party = announced(world, self.party)
 
-        def events(_state: State, block: Block) -> Iterator[Event]:
-            yield AdmissionRetracted(*world.numbered(block, "registry"), party)
-
+        events = world.event("registry", AdmissionRetracted, party)
         call = contract_calls.retract_admission(party)
         return Attempt(caller, call, events, not_the_authority(caller))
 
@@ -146,9 +141,7 @@ class Withdraw:
         caller = world.caller(self.caller, world.state.authority or ZERO_WORD[:20])
         party = world.party(self.party).address
 
-        def events(_state: State, block: Block) -> Iterator[Event]:
-            yield PartyWithdrawn(*world.numbered(block, "registry"), party)
-
+        events = world.event("registry", PartyWithdrawn, party)
         return Attempt(caller, contract_calls.withdraw(party), events, not_the_authority(caller))
 
 
@@ -188,8 +181,7 @@ class MakeChange:
         right = right if right in [party.address for party in world.parties] else STRANGER.address
         caller = world.caller(self.caller, right)
 
-        def events(_state: State, block: Block) -> Iterator[Event]:
-            yield ChangeMade(*world.numbered(block, "registry"), self.change, first, second)
+        events = world.event("registry", ChangeMade, self.change, first, second)
 
         def hidden(_state: State, _now: int) -> bool:
             other = self.change is Change.AUTHORITY and caller != first
@@ -212,10 +204,7 @@ class VetoChange:
         first, second = due_change(world, self.change, self.first, self.second)
         reason = TEXTS[self.text]
 
-        def events(_state: State, block: Block) -> Iterator[Event]:
-            place = world.numbered(block, "registry")
-            yield ChangeVetoed(*place, self.change, first, second, caller, reason)
-
+        events = world.event("registry", ChangeVetoed, self.change, first, second, caller, reason)
         call = contract_calls.veto_change(self.change, first, second, reason)
         return Attempt(caller, call, events)
 
@@ -231,10 +220,7 @@ class RetractChange:
         caller = world.caller(self.caller, world.state.authority or ZERO_WORD[:20])
         first, second = due_change(world, self.change, self.first, self.second)
 
-        def events(_state: State, block: Block) -> Iterator[Event]:
-            place = world.numbered(block, "registry")
-            yield ChangeRetracted(*place, self.change, first, second)
-
+        events = world.event("registry", ChangeRetracted, self.change, first, second)
         call = contract_calls.retract_change(self.change, first, second)
         return Attempt(caller, call, events, not_the_authority(caller))
 
@@ -247,9 +233,7 @@ class NameRecorder:
     def attempt(self, world: World, now: int) -> Attempt:
         caller, recorder = world.party(self.consumer).address, world.party(self.party).address
 
-        def events(_state: State, block: Block) -> Iterator[Event]:
-            yield RecorderNamed(*world.numbered(block, "registry"), caller, recorder)
-
+        events = world.event("registry", RecorderNamed, caller, recorder)
         return Attempt(caller, contract_calls.name_recorder(recorder), events)
 
 
@@ -262,9 +246,7 @@ class DismissRecorder:
         caller = world.party(self.consumer).address
         recorder = world.party(6 if self.party < 0 else self.party).address
 
-        def events(_state: State, block: Block) -> Iterator[Event]:
-            yield RecorderDismissed(*world.numbered(block, "registry"), caller, recorder)
-
+        events = world.event("registry", RecorderDismissed, caller, recorder)
         return Attempt(caller, contract_calls.dismiss_recorder(recorder), events)
 
 
@@ -307,9 +289,7 @@ class SetKey:
     def attempt(self, world: World, now: int) -> Attempt:
         party, key = world.party(self.party).address, b"\x01" * self.length
 
-        def events(_state: State, block: Block) -> Iterator[Event]:
-            yield EncryptionKeySet(*world.numbered(block, "registry"), party, key)
-
+        events = world.event("registry", EncryptionKeySet, party, key)
         return Attempt(party, contract_calls.set_encryption_key(key), events)
 
 
@@ -325,10 +305,7 @@ class Restrict:
         consumer, until = world.party(self.consumer).address, now + self.offset
         reason = TEXTS[self.text]
 
-        def events(_state: State, block: Block) -> Iterator[Event]:
-            place = world.numbered(block, "registry")
-            yield ConsumerRestricted(*place, consumer, caller, until, reason)
-
+        events = world.event("registry", ConsumerRestricted, consumer, caller, until, reason)
         return Attempt(caller, contract_calls.restrict(consumer, until, reason), events)
 
 
@@ -340,9 +317,7 @@ class Appeal:
     def attempt(self, world: World, now: int) -> Attempt:
         caller, statement = world.restricted(self.consumer), TEXTS[self.text]
 
-        def events(_state: State, block: Block) -> Iterator[Event]:
-            yield RestrictionAppealed(*world.numbered(block, "registry"), caller, statement)
-
+        events = world.event("registry", RestrictionAppealed, caller, statement)
         return Attempt(caller, contract_calls.appeal(statement), events)
 
 
@@ -356,9 +331,7 @@ class Lift:
         caller = world.caller(self.regulator, world.chain.parties.regulator.address)
         consumer, reason = world.restricted(self.consumer), TEXTS[self.text]
 
-        def events(_state: State, block: Block) -> Iterator[Event]:
-            yield RestrictionLifted(*world.numbered(block, "registry"), consumer, caller, reason)
-
+        events = world.event("registry", RestrictionLifted, consumer, caller, reason)
         return Attempt(caller, contract_calls.lift(consumer, reason), events)
 
 
@@ -371,9 +344,7 @@ class Announce:
         caller = world.caller(self.caller, world.state.authority or ZERO_WORD[:20])
         name, deployed = TEXTS[self.text], world.chain.contracts.catalogue
 
-        def events(_state: State, block: Block) -> Iterator[Event]:
-            yield ContractAnnounced(*world.numbered(block, "registry"), deployed, name)
-
+        events = world.event("registry", ContractAnnounced, deployed, name)
         return Attempt(
             caller, contract_calls.announce(name, deployed), events, not_the_authority(caller)
         )
@@ -408,9 +379,7 @@ class RegisterDataset:
         )
         dataset = remember(world.datasets, dataset_id(caller, code.encode()))
 
-        def events(_state: State, block: Block) -> Iterator[Event]:
-            yield DatasetRegistered(*world.numbered(block, "catalogue"), dataset, caller, terms)
-
+        events = world.event("catalogue", DatasetRegistered, dataset, caller, terms)
         return Attempt(caller, contract_calls.register_dataset(terms), events)
 
 
@@ -427,10 +396,9 @@ class Reclassify:
         caller = world.caller(self.caller, provider_of(world.state, dataset))
         opened, grade = Class.CONDITIONAL, self.grade
 
-        def events(_state: State, block: Block) -> Iterator[Event]:
-            place = world.numbered(block, "catalogue")
-            yield DatasetReclassified(*place, dataset, self.sharing, opened, grade, reason)
-
+        events = world.event(
+            "catalogue", DatasetReclassified, dataset, self.sharing, opened, grade, reason
+        )
         call = contract_calls.reclassify(dataset, self.sharing, opened, grade, reason)
         return Attempt(caller, call, events, not_the_provider(caller, dataset))
 
@@ -445,9 +413,7 @@ class WithdrawDataset:
         dataset, reason = world.live_dataset(self.dataset), TEXTS[self.text]
         caller = world.caller(self.caller, provider_of(world.state, dataset))
 
-        def events(_state: State, block: Block) -> Iterator[Event]:
-            yield DatasetWithdrawn(*world.numbered(block, "catalogue"), dataset, reason)
-
+        events = world.event("catalogue", DatasetWithdrawn, dataset, reason)
         call = contract_calls.withdraw_dataset(dataset, reason)
         return Attempt(caller, call, events, not_the_provider(caller, dataset))
 
@@ -484,9 +450,7 @@ class Erase:
         dataset, item = world.live_dataset(self.dataset), ITEMS[self.item]
         caller = world.caller(self.caller, provider_of(world.state, dataset))
 
-        def events(_state: State, block: Block) -> Iterator[Event]:
-            yield RecordErased(*world.numbered(block, "catalogue"), dataset, item, self.base)
-
+        events = world.event("catalogue", RecordErased, dataset, item, self.base)
         call = contract_calls.erase(dataset, item, self.base)
         return Attempt(caller, call, events, not_the_provider(caller, dataset))
 
@@ -516,9 +480,7 @@ class IssueOrder:
         )
         order = remember(world.orders, order_id(terms))
 
-        def events(_state: State, block: Block) -> Iterator[Event]:
-            yield OrderIssued(*world.numbered(block, "catalogue"), order, terms.dataset, terms)
-
+        events = world.event("catalogue", OrderIssued, order, terms.dataset, terms)
         return Attempt(caller, contract_calls.issue_order(terms), events, not_the_authority(caller))
 
 

@@ -260,9 +260,7 @@ class Close:
         caller = world.caller(self.caller, world.chain.parties.identity_authority.address)
         subject = settled(world, self.subject)
 
-        def events(_state: State, block: Block) -> Iterator[Event]:
-            yield SubjectClosed(*world.numbered(block, "authorizations"), subject)
-
+        events = world.event("authorizations", SubjectClosed, subject)
         hidden = not_the_registrar(caller, subject)
         return Attempt(caller, contract_calls.close_subject(subject), events, hidden)
 
@@ -283,9 +281,7 @@ class Open:
         index = signer_for(world, subject, self.signer)
         record = SubjectOpening(subject, bytes([self.nonce]) * 32, now + self.deadline)
 
-        def events(_state: State, block: Block) -> Iterator[Event]:
-            yield SubjectOpened(*world.numbered(block, "authorizations"), subject)
-
+        events = world.event("authorizations", SubjectOpened, subject)
         attempt = signed(world, record, index, forged=self.forged, once=True, events=events)
         attempt = by_the_signer(attempt, subject, index)
         registrar = not_the_registrar(caller, subject)
@@ -386,9 +382,7 @@ class VetoRecovery:
         index = signer_for(world, subject, self.signer)
         record = RecoveryVeto(subject, new, bytes([self.nonce]) * 32, now + self.deadline)
 
-        def events(_state: State, block: Block) -> Iterator[Event]:
-            yield RecoveryVetoed(*world.numbered(block, "authorizations"), subject, new)
-
+        events = world.event("authorizations", RecoveryVetoed, subject, new)
         attempt = signed(world, record, index, forged=self.forged, once=True, events=events)
         return by_the_signer(attempt, subject, index)
 
@@ -505,10 +499,7 @@ class Revoke:
         )
         record = Revocation(subject, authorization, now + self.deadline)
 
-        def events(_state: State, block: Block) -> Iterator[Event]:
-            place = world.numbered(block, "authorizations")
-            yield Revoked(*place, authorization, subject, HASHES[index])
-
+        events = world.event("authorizations", Revoked, authorization, subject, HASHES[index])
         return signed(world, record, index, forged=self.forged, once=False, events=events)
 
 

@@ -7,10 +7,10 @@ rules say of it: the events that the contracts emit if they accept it, made from
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from ledger.chain.contract_calls import Approval, ContractCall
-from ledger.chain.events import Block, Event
+from ledger.chain.events import Block, Event, NumberedEvent
 from ledger.model import ZERO_WORD, Roles, State
 from ledger.typed_data import Authorization, SignedRecord, digest
 from scripts.scenario import Chain, Party
@@ -128,6 +128,14 @@ class World:
         address: bytes = getattr(self.chain.contracts, contract)
         chain = self.state.chains.get(address)
         return block, TRANSACTION, 0, address, 1 if chain is None else chain.count + 1, b""
+
+    def event(self, contract: str, kind: type[NumberedEvent], *values: Any) -> Events:
+        """Return what an act emits that emits this event alone."""
+
+        def events(_state: State, block: Block) -> Iterator[Event]:
+            yield kind(*self.numbered(block, contract), *values)
+
+        return events
 
     def roles_now(self, party: bytes) -> int:
         found = self.state.parties.get(party)

@@ -89,7 +89,7 @@ class FieldDescription(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return _title(self.title_zh, self.title_en) or self.name
 
 
-class _Department(msgspec.Struct, frozen=True):
+class Department(msgspec.Struct, frozen=True):
     code: str
     title_zh: str = ""
     title_en: str = ""
@@ -121,7 +121,7 @@ class Description(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     update_cycle_days: int = 0
     format: FileFormat = FileFormat.CSV
     encoding: Encoding = Encoding.UTF_8
-    department: _Department | None = None
+    department: Department | None = None
     records: int | None = None
     """How many there should be, if the description says."""
 
