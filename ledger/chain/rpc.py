@@ -183,12 +183,12 @@ class AsyncRpc:
         # Without user and password, path and query: those may hold a key.
         self._name = _place(url)
         self._takes_batches = True
-        self._blocks = blocks
+        self.blocks = blocks
         self._http = self._connections()
 
     def _connections(self) -> HttpClient | BlockingHttpClient:
         bounds = self.settings.timeout, self.settings.connections, self.settings.max_answer
-        if self._blocks:
+        if self.blocks:
             return BlockingHttpClient(self.url, *bounds)
         return HttpClient(self.url, *bounds, _IDLE)
 
@@ -202,7 +202,7 @@ class AsyncRpc:
         await self._http.close()
 
     async def pause(self, seconds: float) -> None:
-        if self._blocks:
+        if self.blocks:
             time.sleep(seconds)  # noqa: ASYNC251 - this is what `blocks` means
         else:
             await asyncio.sleep(seconds)

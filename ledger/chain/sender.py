@@ -4,9 +4,11 @@
 them together for set-up and administration from ordinary code.
 """
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Final, Literal
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from ledger.chain import eth_methods
 from ledger.chain.eth_methods import Receipt
@@ -24,6 +26,9 @@ from ledger.chain.transactions import (
 from ledger.crypto.signatures import address_of
 from ledger.errors import LedgerError
 from ledger.hexstr import to_hex
+
+if TYPE_CHECKING:
+    from web3 import AsyncWeb3
 
 DEFAULT_FINALITY: Final = Finality.depth(0)
 
@@ -59,9 +64,7 @@ async def draft(
         LedgerError: the node refuses to say how much gas it needs.
         RpcError: the node cannot be asked.
     """
-    from ledger.chain.web3_access import connect_async  # noqa: PLC0415 - takes two seconds
-
-    web3 = connect_async(rpc)
+    web3 = await _web3(rpc)
     account, receiver = web3.to_checksum_address(sender), web3.to_checksum_address(to)
     try:
         gas = await web3.eth.estimate_gas(
@@ -75,11 +78,18 @@ async def draft(
     return Transaction(chain_id, nonce, limit, await current_fee(rpc, fee), to, data)
 
 
+async def _web3(rpc: AsyncRpc) -> "AsyncWeb3[Any]":
+    """Return web3 on a node, loaded in a thread: it takes two seconds, for which no event loop may stand still."""
+    if not rpc.blocks:
+        await asyncio.to_thread(import_module, "ledger.chain.web3_access")
+    from ledger.chain.web3_access import connect_async  # noqa: PLC0415 - see above
+
+    return connect_async(rpc)
+
+
 async def current_fee(rpc: AsyncRpc, rule: FeeRule) -> Fee:
     """Return what a transaction should offer now: nothing where gas has no price."""
-    from ledger.chain.web3_access import connect_async  # noqa: PLC0415
-
-    eth = connect_async(rpc).eth
+    eth = (await _web3(rpc)).eth
     newest = await eth.get_block("latest")
     return rule.offer(newest.get("baseFeePerGas"), await eth.gas_price)
 

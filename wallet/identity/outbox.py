@@ -10,7 +10,6 @@ If we crash before it is kept, nothing happened. If we crash after, it is sent a
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from importlib import import_module
 from typing import Final
 
 from sqlalchemy import insert, or_, select, update
@@ -99,8 +98,6 @@ class Outbox:
 
     async def run(self) -> None:
         """Look after what was sent until cancelled: a chain may forget it at any time."""
-        # Two seconds, in which the first enrolment would keep everybody waiting.
-        await asyncio.to_thread(import_module, "ledger.chain.web3_access")
         while True:
             try:
                 await self.settle()
