@@ -247,9 +247,21 @@ def a_record_twice(stage: Stage) -> Claim:
     return replace(stage.claim, records=(*stage.claim.records, stage.claim.records[-1]))
 
 
+def another_record_than_the_one_asked_for(stage: Stage) -> Claim:
+    asked_for, other = stage.claim.records
+    claim = stage.used(stage.granted(stage.subject), stage.subject, asked_for.entry().root)
+    at = stage.version.at(other.entry().root)
+    return replace(claim, records=(other,), proof=stage.version.tree.prove_range(at, at + 1))
+
+
+def more_records_than_the_one_asked_for(stage: Stage) -> Claim:
+    item = stage.claim.records[0].entry().root
+    return stage.used(stage.granted(stage.subject), stage.subject, item)
+
+
 def a_range_that_hides_a_record(stage: Stage) -> Claim:
     first = stage.claim.records[0]
-    at = stage.version.records.index(first)
+    at = stage.version.at(first.entry().root)
     proof = stage.version.tree.prove_range(at, at + 1)
     return replace(stage.claim, records=(first,), proof=proof)
 
@@ -257,7 +269,7 @@ def a_range_that_hides_a_record(stage: Stage) -> Claim:
 def a_run_that_is_cut_short(stage: Stage) -> Claim:
     whole = stage.claim.proof
     assert isinstance(whole, OwnerProof)
-    at = stage.version.records.index(stage.claim.records[0])
+    at = stage.version.at(stage.claim.records[0].entry().root)
     cut = stage.version.tree.prove_range(whole.start, at + 1)
     entries = whole.entries[: at + 1 - whole.start]
     proof = OwnerProof(whole.start, whole.size, entries, cut.hashes)
@@ -365,6 +377,18 @@ TABLE: Final[
     ),
     (every_record_left_out, Reason.RECORDS_MISSING, Check.ERASURE, EvidenceCheck.RECORDS),
     (a_record_twice, Reason.RECORD_UNPROVEN, Check.RECORDS, EvidenceCheck.RECORDS),
+    (
+        another_record_than_the_one_asked_for,
+        Reason.ITEM_MISMATCH,
+        Check.COMPLETENESS,
+        EvidenceCheck.RECORDS,
+    ),
+    (
+        more_records_than_the_one_asked_for,
+        Reason.ITEM_MISMATCH,
+        Check.COMPLETENESS,
+        EvidenceCheck.RECORDS,
+    ),
     (a_range_that_hides_a_record, Reason.PROOF_INVALID, Check.COMPLETENESS, EvidenceCheck.RECORDS),
     (a_run_that_is_cut_short, Reason.PROOF_INVALID, Check.COMPLETENESS, EvidenceCheck.RECORDS),
     (a_link_to_another_owner, Reason.OWNER_MISMATCH, Check.COMPLETENESS, EvidenceCheck.RECORDS),

@@ -1,5 +1,6 @@
 """An honest gateway's answers to real accesses on a real chain, for tests to tamper with."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -80,8 +81,11 @@ class Version:
     def head(self) -> TreeHead:
         return self.tree.head()
 
-    def of(self, owner: bytes) -> list[EncryptedRecord]:
-        return [record for record in self.records if record.owner == owner]
+    def of(self, owner: bytes) -> tuple[EncryptedRecord, ...]:
+        return tuple(record for record in self.records if record.owner == owner)
+
+    def at(self, item: bytes) -> int:
+        return [record.entry().root for record in self.records].index(item)
 
 
 class Desk:
@@ -156,7 +160,7 @@ class Desk:
         self,
         submission: KeyedSubmission,
         access: RecordedAccess,
-        records: list[EncryptedRecord],
+        records: Sequence[EncryptedRecord],
         proof: PublicationProof,
         *,
         version: Version | None = None,
@@ -179,7 +183,7 @@ class Desk:
         return self.answer_keys.opening(submission.request.nonce)
 
     def keys(
-        self, holder: int, submission: KeyedSubmission, records: list[EncryptedRecord]
+        self, holder: int, submission: KeyedSubmission, records: Sequence[EncryptedRecord]
     ) -> HeldKeys:
         request = submission.request
         subkeys = derive_subkeys(self.seeds[holder - 1], self.dataset)

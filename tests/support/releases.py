@@ -39,15 +39,11 @@ from ledger.chain.events import (
 from ledger.chain.events.identifiers import agreement_id
 from ledger.crypto import signatures
 from ledger.crypto.hpke import DecryptionKey
-from ledger.crypto.merkle import MerkleTree
 from ledger.crypto.records import EncryptedRecord, encrypt_record
 from ledger.crypto.secret_sharing import (
-    HolderSeeds,
     Sharing,
-    assemble_seeds,
     combine_subkeys,
     derive_subkeys,
-    draw_seeds,
 )
 from ledger.crypto.statement import Names
 from ledger.encoding import Schema
@@ -64,6 +60,7 @@ from ledger.typed_data import (
 )
 from scripts.answer_keys import DrawnKeys
 from scripts.statements import TEXTS, pairs, stated
+from tests.support.answers import Version, make_seeds
 from tests.support.provider import prove_owner
 from wallet.keyholder.chain_state import ChainState
 from wallet.keyholder.rules import Rules
@@ -112,34 +109,6 @@ PROVIDER: Final = Account("provider")
 IDENTITY: Final = Account("identity authority")
 REGULATOR: Final = Account("regulator")
 STRANGER: Final = Account("stranger")
-
-
-def make_seeds(sharing: Sharing = SHARING, epoch: int = EPOCH) -> list[HolderSeeds]:
-    numbers = range(1, sharing.holders + 1)
-    drawn = [seed for holder in numbers for seed in draw_seeds(sharing, holder, epoch)]
-    return [
-        assemble_seeds(sharing, holder, epoch, [seed for seed in drawn if holder in seed.subset])
-        for holder in numbers
-    ]
-
-
-@dataclass
-class Version:
-    """A publication: its records in order, and the tree over them."""
-
-    number: int
-    records: list[EncryptedRecord]
-    tree: MerkleTree = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.records.sort(key=lambda record: (record.owner, record.number))
-        self.tree = MerkleTree.of(record.entry().leaf() for record in self.records)
-
-    def of(self, owner: bytes) -> tuple[EncryptedRecord, ...]:
-        return tuple(record.excerpt(()) for record in self.records if record.owner == owner)
-
-    def at(self, item: bytes) -> int:
-        return [record.entry().root for record in self.records].index(item)
 
 
 class World:

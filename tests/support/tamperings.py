@@ -30,6 +30,7 @@ from ledger.errors import LedgerError
 from ledger.evidence.builder import Collected, Collector, Documents, make_evidence
 from ledger.evidence.document import EvidenceRecord, EvidenceRelease, RevealedField
 from ledger.evidence.verifier import Anchors, VerifiedEvidence, node_hashes, verify_evidence
+from ledger.model import ZERO_WORD
 from ledger.release_rules import PUBLICATION_LAG
 from ledger.typed_data import AccessRequest, Authorization, SubjectLink, struct_hash
 from scripts.scenario import Chain, Subject
@@ -95,16 +96,16 @@ class Stage:
         call = self.chain.revoke_call(subject, struct_hash(granted))
         self.chain.send(self.chain.parties.recorder, call)
 
-    def used(self, granted: Authorization, subject: Subject) -> Claim:
-        """Record an access of the bank's, and answer it from the newest version."""
-        submission, owner = self.desk.submission(struct_hash(granted)), owner_of(subject)
+    def used(self, granted: Authorization, subject: Subject, item: bytes = ZERO_WORD) -> Claim:
+        """Record an access of the bank's, and answer it with all of a person's records in the newest version."""
+        submission, owner = self.desk.submission(struct_hash(granted), item=item), owner_of(subject)
         return Claim(
             submission=submission,
             recorded=self.desk.record(submission),
             dataset=self.desk.dataset,
             publication=self.version.number,
             head=self.version.head,
-            records=tuple(self.version.of(owner)),
+            records=self.version.of(owner),
             proof=owner_proof(self.version, owner),
             authorization=granted,
             link=self.desk.link(subject, owner),
@@ -116,7 +117,7 @@ class Stage:
             self.claim,
             publication=version.number,
             head=version.head,
-            records=tuple(version.of(owner)),
+            records=version.of(owner),
             proof=owner_proof(version, owner),
         )
 
@@ -159,7 +160,7 @@ class Stage:
         if own.request.consumer != desk.bank.address:
             own = self.claim.submission
         indices = desk.schema.indices(own.request.fields)
-        records = list(dict.fromkeys(claim.records))  # parts are of each record once
+        records = tuple(dict.fromkeys(claim.records))  # parts are of each record once
         release = Release(
             dataset=claim.dataset,
             publication=claim.publication,
