@@ -70,8 +70,8 @@ class Settings(BaseSettings):
 
     # What it works with
 
-    database_url: str = "sqlite+aiosqlite:///var/gateway/gateway.db"
-    """`sqlite+aiosqlite:///file` or `postgresql+asyncpg://user:password@host/name`."""
+    database_url: str = "sqlite:///var/gateway/gateway.db"
+    """`sqlite:///file` or `postgresql+psycopg://user:password@host/name`."""
 
     database_timeout: PositiveFloat = 5.0
     """Seconds to wait for a lock or a connection. After it the caller gets a 503 instead of hanging."""

@@ -144,7 +144,7 @@ def gateway_environment(
     values = {
         "host": HOST,
         "port": str(port),
-        "database_url": f"sqlite+aiosqlite:///{home / 'gateway.db'}",
+        "database_url": f"sqlite:///{home / 'gateway.db'}",
         "deployment": _deployment_file(chain, home),
         "node_url": chain.node.url,
         "recorder_key": str(store_recorder(home / "keystore", recorder, password)),

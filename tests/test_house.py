@@ -10,7 +10,7 @@ from scripts.house import Figures, longest_chain, measure
 MAX_CHAIN: Final = 17
 MAX_IMPORTS_PER_MODULE: Final = 7.0
 MAX_EXCEPTION_CLASSES: Final = 75
-MAX_SINGLE_PROTOCOLS: Final = 4
+MAX_SINGLE_PROTOCOLS: Final = 3
 """What stands, and only goes down. Wanted: a chain of 12, 4.2 imports a module, no such protocol. Fewer modules import
 more each: joining 402 into 292 took the imports from 2,520 to 2,030, and the average from 6.3 to 6.9."""
 

@@ -1,37 +1,26 @@
-"""One database for all repositories: transactions, one error for all its failures, its form at start."""
+"""One database for all repositories: one error for all its failures, its form at start."""
 
-import asyncio
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final, TypeVar, cast
+from typing import Any, Final, cast
 
 from sqlalchemy import Connection, Executable, Table, insert, text
 from sqlalchemy.dialects import sqlite
-from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from gateway.errors import SettingsError, StoreDamagedError, StoreUnavailableError
 from gateway.store import tables  # noqa: F401  its tables belong to the metadata
 from gateway.store.tables import directories, health, metadata, records, tiles, upload_lines
 from ledger.index.tables import metadata as index_metadata
-from ledger.service.database import (
-    MigrationError,
-    SqliteConnection,
-    newest_revision,
-    opener,
-    upgrade,
-)
+from ledger.service import database
+from ledger.service.database import MigrationError, newest_revision, upgrade
 
-T = TypeVar("T")
 Values = Mapping[str, Any] | Sequence[Mapping[str, Any]] | None
 
 MAX_PARAMETERS: Final = 500
 """Keys looked up by one statement: keeps statements few and within both databases' limits."""
-_READERS: Final = 4
 _SQLITE_REASONS: Final = {
     sqlite3.SQLITE_BUSY: "locked",
     sqlite3.SQLITE_LOCKED: "locked",
@@ -59,37 +48,35 @@ _POSTGRES_REASONS: Final = {
     "25006": "read-only",
     "3D000": "gone",
 }
+# Of a connection that PostgreSQL refuses, psycopg gives no SQLSTATE, only the server's words.
+_POSTGRES_REFUSALS: Final = (
+    ("does not exist", "gone"),
+    ("too many", "busy"),
+    ("remaining connection slots", "busy"),
+)
 
 
-class Database:
-    """The database that a URL names. No connection is made before the first transaction."""
+class Database(database.Database):
+    """The gateway's database. Each method is one transaction.
+
+    Raises `StoreUnavailableError` where the database cannot be used now, `StoreDamagedError` where it refuses
+    a statement.
+    """
 
     def __init__(self, url: str, *, timeout: float = 5.0, pool: int = 8) -> None:
-        """Take a URL `sqlite+aiosqlite:///path` or `postgresql+asyncpg://...`.
-
-        Args:
-            url: See above.
-            timeout: Seconds to wait for a lock, for a connection of the pool, and for a statement
-                of PostgreSQL.
-            pool: Connections to PostgreSQL at most.
+        """Take a URL, see `ledger.service.database`.
 
         Raises:
             SettingsError: Another kind of URL, or SQLite without a file.
         """
-        parsed = _parse(url)
-        self.is_sqlite = parsed.get_backend_name() == "sqlite"
-        self._timeout = timeout
-        self._identity: tuple[int, int] | None = None
-        if self.is_sqlite:
-            self._file = Path(parsed.database or "")
-            self._writer = self._sqlite(parsed, connections=1, writes=True)
-            self._reader = self._sqlite(parsed, connections=_READERS, writes=False)
-        else:
-            self._writer = self._reader = _postgres(parsed, timeout, pool)
-
-    @property
-    def engine(self) -> AsyncEngine:
-        return self._writer
+        try:
+            super().__init__(url, timeout=timeout, pool=pool)
+        except ArgumentError as error:
+            raise SettingsError(
+                "the database's URL starts with sqlite or postgresql+psycopg"
+            ) from error
+        if self.file is not None and str(self.file) in (".", ":memory:"):
+            raise SettingsError("SQLite needs a file: data in memory would not last")
 
     def upsert(self, table: Table) -> sqlite.Insert:
         """Return an INSERT that can say what happens to a row that is there already."""
@@ -99,44 +86,6 @@ class Database:
         from sqlalchemy.dialects import postgresql  # noqa: PLC0415
 
         return cast("sqlite.Insert", postgresql.insert(table))  # they have the same methods
-
-    @asynccontextmanager
-    async def writing(self) -> AsyncIterator[AsyncConnection]:
-        """One transaction that may write: durable when this ends, or nothing of it happened.
-
-        On SQLite the write lock is held from the beginning, so that what is read here cannot change
-        before it is written. PostgreSQL works at READ COMMITTED: say what must still hold in
-        the statement that writes.
-
-        Raises:
-            StoreUnavailableError: The database cannot be used now; nothing was written. One case is
-                open: a connection lost while committing. So every write must bear repetition.
-        """
-        async with self._transaction(self._writer) as connection:
-            yield connection
-
-    @asynccontextmanager
-    async def reading(self) -> AsyncIterator[AsyncConnection]:
-        """One transaction that only reads; on SQLite all statements see the same state.
-
-        Raises:
-            StoreUnavailableError: The database cannot be used now.
-        """
-        async with self._transaction(self._reader) as connection:
-            yield connection
-
-    async def write(self, work: Callable[[Connection], T]) -> T:
-        """Do all of `work` in one transaction that may write: durable when this returns, or nothing of it happened.
-
-        Raises as `writing`.
-        """
-        async with self.writing() as connection:
-            return await connection.run_sync(work)
-
-    async def read(self, work: Callable[[Connection], T]) -> T:
-        """Do all of `work` in one transaction that only reads; raises as `reading`."""
-        async with self.reading() as connection:
-            return await connection.run_sync(work)
 
     async def all(self, statement: Executable, values: Values = None) -> Sequence[Any]:
         """Return all rows of a statement, in a transaction of its own that reads."""
@@ -174,152 +123,29 @@ class Database:
         """
         await self.run(text("UPDATE health SET checks = checks + 1"))
 
-    def make_folder(self) -> None:
-        """Make the folder of SQLite's file.
-
-        Raises:
-            SettingsError: It cannot be made.
-        """
-        try:
-            self._file.absolute().parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise SettingsError(f"the folder of the database cannot be made: {error}") from error
-
-    async def settle(self) -> None:
-        """Move SQLite's log into its file, so that what was overwritten is in neither.
-
-        PostgreSQL frees overwritten rows by itself (autovacuum). Copies, backups and the disk's own
-        spare blocks are the operator's matter: docs/operations.md.
-
-        Raises:
-            StoreUnavailableError: It could not be done now; the data is erased all the same.
-        """
-        if not self.is_sqlite:
-            return
-        try:
-            async with self._writer.connect() as connection:
-                raw = await connection.get_raw_connection()
-                await cast("SqliteConnection", raw.driver_connection).checkpoint()
-        except (SQLAlchemyError, sqlite3.Error, OSError) as error:
-            raise translated(error) from error
-
-    async def close(self) -> None:
-        await self._writer.dispose()
-        await self._reader.dispose()
-
-    @asynccontextmanager
-    async def _transaction(self, engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
-        if self.is_sqlite:
-            self._check_file()
-        try:
-            async with engine.begin() as connection:
-                yield connection
-        except (SQLAlchemyError, sqlite3.Error, OSError, TimeoutError) as error:
-            raise translated(error) from error
-
-    def _check_file(self) -> None:
-        """Notice when the file was deleted or replaced: SQLite would go on with the old one."""
-        try:
-            found = self._file.stat()
-        except OSError as error:
-            if self._identity is None:
-                return
-            raise StoreUnavailableError("gone") from error
-        identity = (found.st_dev, found.st_ino)
-        if self._identity is None:
-            self._identity = identity
-        elif self._identity != identity:
-            raise StoreUnavailableError("gone")
-
-    def _sqlite(self, url: URL, *, connections: int, writes: bool) -> AsyncEngine:
-        pragmas = (
-            # What is erased is overwritten, so that it is gone from the file too.
-            "secure_delete=ON",
-            "temp_store=MEMORY",
-            f"cache_size=-{32_768 if writes else 8_192}",  # KiB
-            "wal_autocheckpoint=4000",  # pages
-        )
-        return create_async_engine(
-            url,
-            pool_size=connections,
-            max_overflow=0,
-            pool_timeout=self._timeout,
-            connect_args={
-                "async_creator_fn": opener(
-                    str(self._file), timeout=self._timeout, writes=writes, pragmas=pragmas
-                )
-            },
-        )
-
-
-def translated(error: Exception) -> StoreUnavailableError | StoreDamagedError:
-    """Return the gateway's error for one that came from the database or its driver."""
-    if isinstance(error, PoolTimeoutError):
-        return StoreUnavailableError("busy")
-    original: BaseException | None = error.orig if isinstance(error, DBAPIError) else error
-    for found in _chain(original):
-        if isinstance(found, sqlite3.Error):
-            reason = _SQLITE_REASONS.get(getattr(found, "sqlite_errorcode", 0) & 0xFF)
+    def translated(self, error: Exception) -> Exception:
+        """Return the gateway's error for one that came from the database or its driver."""
+        if isinstance(error, PoolTimeoutError):
+            return StoreUnavailableError("busy")
+        original = error.orig if isinstance(error, DBAPIError) else error
+        if isinstance(original, sqlite3.Error):
+            reason = _SQLITE_REASONS.get(getattr(original, "sqlite_errorcode", 0) & 0xFF)
+        elif isinstance(original, OSError):
+            reason = "gone" if isinstance(original, FileNotFoundError) else "unreachable"
         else:
-            state = str(getattr(found, "sqlstate", None) or "")
-            reason = _POSTGRES_REASONS.get(state) or _POSTGRES_REASONS.get(state[:2])
-            if reason is None and _is_connection_error(found):
-                reason = "unreachable"
-        if reason is not None:
-            return StoreUnavailableError(reason)
-    if isinstance(error, DBAPIError) and error.connection_invalidated:
-        return StoreUnavailableError("unreachable")
-    return StoreDamagedError(f"the database refused a statement: {type(original).__name__}")
+            reason = _postgres_reason(error, str(getattr(original, "sqlstate", None) or ""))
+        if reason is None:
+            return StoreDamagedError(f"the database refused a statement: {type(original).__name__}")
+        return StoreUnavailableError(reason)
 
 
-def _chain(error: BaseException | None) -> list[BaseException]:
-    found: list[BaseException] = []
-    while error is not None and error not in found:
-        found.append(error)
-        error = error.__cause__ or error.__context__
-    return found
-
-
-def _is_connection_error(error: BaseException) -> bool:
-    if isinstance(error, (OSError, TimeoutError, asyncio.TimeoutError, EOFError)):
-        return True
-    return type(error).__name__ in {
-        "ConnectionDoesNotExistError",
-        "InterfaceError",
-        "CannotConnectNowError",
-    }
-
-
-def _parse(url: str) -> URL:
-    try:
-        parsed = make_url(url)
-    except ArgumentError as error:
-        raise SettingsError("the database's URL cannot be read") from error
-    if parsed.drivername not in ("sqlite+aiosqlite", "postgresql+asyncpg"):
-        raise SettingsError("the database's URL starts with sqlite+aiosqlite or postgresql+asyncpg")
-    if parsed.drivername.startswith("sqlite") and parsed.database in (None, "", ":memory:"):
-        raise SettingsError("SQLite needs a file: data in memory would not last")
-    return parsed
-
-
-def _postgres(url: URL, timeout: float, pool: int) -> AsyncEngine:
-    milliseconds = str(int(timeout * 1000))
-    return create_async_engine(
-        url,
-        pool_size=pool,
-        max_overflow=0,
-        pool_timeout=timeout,
-        pool_pre_ping=True,  # after a restart of the server old connections are replaced
-        connect_args={
-            "timeout": timeout,
-            "command_timeout": 6 * timeout,
-            "server_settings": {
-                "lock_timeout": milliseconds,
-                "synchronous_commit": "on",
-                "idle_in_transaction_session_timeout": str(int(60_000 * timeout)),
-            },
-        },
-    )
+def _postgres_reason(error: Exception, state: str) -> str | None:
+    if state:
+        return _POSTGRES_REASONS.get(state) or _POSTGRES_REASONS.get(state[:2])
+    if not isinstance(error, (OperationalError, InterfaceError)):
+        return None
+    words = str(error.orig)
+    return next((reason for part, reason in _POSTGRES_REFUSALS if part in words), "unreachable")
 
 
 SCRIPTS: Final = Path(__file__).parents[1] / "migrations"
@@ -355,16 +181,19 @@ async def migrate(database: Database) -> str:
         StoreUnavailableError: The database cannot be used, or another gateway held the lock for too long.
         SettingsError: The database was made by a newer gateway, or is something else.
     """
-    if database.is_sqlite:
-        database.make_folder()
+    if database.file is not None:
+        try:
+            database.file.absolute().parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise SettingsError(f"the folder of the database cannot be made: {error}") from error
     try:
-        # On SQLite the first statement takes the write lock, whatever it is.
-        lock = "SELECT 1" if database.is_sqlite else f"SELECT pg_advisory_xact_lock({_LOCK})"
-        async with database.engine.begin() as connection:
-            await connection.execute(text(lock))
-            await connection.run_sync(upgrade, SCRIPTS, make_tables)
-    except (SQLAlchemyError, OSError) as error:
-        raise translated(error) from error
+        await database.write(_upgrade)
     except MigrationError as error:
         raise SettingsError(f"the database is not one of this gateway: {error}") from error
     return newest_revision(SCRIPTS)
+
+
+def _upgrade(connection: Connection) -> None:
+    if connection.dialect.name == "postgresql":  # SQLite's write lock is held anyway
+        connection.execute(text(f"SELECT pg_advisory_xact_lock({_LOCK})"))
+    upgrade(connection, SCRIPTS, make_tables)

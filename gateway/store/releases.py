@@ -72,7 +72,7 @@ class ReleaseJournal:
     def __init__(self, database: Database) -> None:
         insert = database.upsert(releases)
         changed = {name: insert.excluded[name] for name in (*_RECORDED, *_RELEASED)}
-        dialect = database.engine.dialect
+        dialect = database.dialect
         self._database = database
         self._unwritten: dict[bytes, JournalEntry] = {}
         self._task: asyncio.Task[None] | None = None

@@ -13,11 +13,12 @@ from ledger.chain.events import Event
 from ledger.errors import LedgerError
 from ledger.index import tables
 from ledger.index.interning import Keys
-from ledger.index.queries import Questions, Transactions
+from ledger.index.queries import Questions
 from ledger.index.rows import Fault, Head, Snapshot
 from ledger.index.snapshot import KEPT, read_again
 from ledger.index.writer import Writer
 from ledger.model import ZERO_WORD
+from ledger.service.database import Database
 
 _WRITE_IDLE: Final = 1.0
 """Seconds from one write of progress to the next while nothing happens on the chain."""
@@ -44,7 +45,7 @@ class Index(Questions):
     The database's tables must exist, and `open` must be called before anything else.
     """
 
-    def __init__(self, database: Transactions, origin: Origin) -> None:
+    def __init__(self, database: Database, origin: Origin) -> None:
         head = Head(origin.before, ZERO_WORD, 0, 0)
         super().__init__(database, Snapshot(head, {}, {}, {}, {}, {}, {}, {}, {}))
         self._origin = origin

@@ -2,9 +2,9 @@
 
 import heapq
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import islice
-from typing import Any, Final, Protocol, TypeVar, cast
+from typing import Any, Final, cast
 
 import msgspec
 from sqlalchemy import (
@@ -42,6 +42,7 @@ from ledger.index.rows import (
     SubjectEntry,
 )
 from ledger.model import OUTCOMES, ZERO_WORD, Outcome
+from ledger.service.database import Database
 
 _MAX_ROWS: Final = 1000
 """Rows of one answer."""
@@ -50,26 +51,6 @@ _MAX_IDS: Final = 500
 
 Values = tuple[Any, ...]
 """A row's values, in the order selected."""
-
-
-T = TypeVar("T")
-
-
-class Transactions(Protocol):
-    """A database: SQLAlchemy connections within transactions."""
-
-    @property
-    def is_sqlite(self) -> bool:
-        """Whether it is SQLite; PostgreSQL otherwise."""
-        ...
-
-    async def read(self, work: Callable[[Connection], T]) -> T:
-        """Do all of `work` in one transaction that only reads."""
-        ...
-
-    async def write(self, work: Callable[[Connection], T]) -> T:
-        """Do all of `work` in one transaction, durable when this returns."""
-        ...
 
 
 class Selection(msgspec.Struct, frozen=True):
@@ -93,11 +74,11 @@ class Selection(msgspec.Struct, frozen=True):
 class Questions:
     """What can be asked of an index. Each method is one transaction.
 
-    Whatever the database raises (as `Transactions` translates it) passes through all methods. Where there
+    Whatever the database raises (as `Database` translates it) passes through all methods. Where there
     is a `limit`, at most 1,000 rows are returned.
     """
 
-    def __init__(self, database: Transactions, snapshot: Snapshot) -> None:
+    def __init__(self, database: Database, snapshot: Snapshot) -> None:
         self._database = database
         self._snapshot = snapshot
 

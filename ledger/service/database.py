@@ -1,139 +1,281 @@
-"""SQLite for SQLAlchemy's asyncio engines, one visit to its thread a statement; and a database's form."""
+"""Databases: a transaction is one piece of ordinary code, carried out in a thread; and a database's form."""
 
+import asyncio
+import math
 import sqlite3
+import threading
 import time
-from collections.abc import Callable, Generator, Iterable, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Final, TypeVar
 
-import aiosqlite
-from sqlalchemy import Connection, inspect, text
+from sqlalchemy import Connection, Dialect, Engine, QueuePool, create_engine, event, inspect, text
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from ledger.errors import LedgerError
 
-_CHUNK: Final = 64
+ResultT = TypeVar("ResultT")
+Work = Callable[[Connection], ResultT]
+"""All of a transaction. It is carried out in a thread, so it touches nothing that others change meanwhile."""
+
+_READERS: Final = 4
 _RETRY: Final = 0.05
+_DRIVERS: Final = {
+    "sqlite": "sqlite",
+    "sqlite+pysqlite": "sqlite",
+    "sqlite+aiosqlite": "sqlite",
+    "postgresql": "postgresql+psycopg",
+    "postgresql+psycopg": "postgresql+psycopg",
+    "postgresql+asyncpg": "postgresql+psycopg",
+}
+"""By the names that a URL can begin with; asyncio's drivers were used before."""
 
 
-class SqliteCursor:
-    """A cursor, as far as SQLAlchemy's aiosqlite dialect needs one."""
+class Database(ABC):
+    """The database that a URL names. No connection is made before the first transaction.
 
-    def __init__(self, connection: "SqliteConnection") -> None:
-        self._connection = connection
-        self._rows: Sequence[Any] = ()
-        self.arraysize = 1
-        self.description: Any = None
-        self.rowcount = -1
-        self.lastrowid: int | None = None
+    SQLite has one thread that writes and a few that read, PostgreSQL as many as `pool`; each transaction
+    has one of them to itself.
+    """
 
-    async def __aenter__(self) -> Self:
-        return self
+    def __init__(self, url: str, *, timeout: float, pool: int) -> None:
+        """Take a URL `sqlite:///path` or `postgresql+psycopg://...`.
 
-    async def execute(self, sql: str, parameters: Sequence[Any] = ()) -> Self:
-        """Execute a statement and fetch its rows."""
-        await self._connection.visit(lambda db: self._run(db, db.execute, sql, parameters))
-        return self
+        Args:
+            url: See above.
+            timeout: Seconds to wait for a thread, for a lock and for a connection; a statement of PostgreSQL
+                may take six times as long.
+            pool: Connections to PostgreSQL at most.
 
-    async def executemany(self, sql: str, parameters: Iterable[Sequence[Any]]) -> Self:
-        """Execute a statement with each of several lists of parameters."""
-        await self._connection.visit(lambda db: self._run(db, db.executemany, sql, parameters))
-        return self
+        Raises:
+            ArgumentError: Another kind of URL.
+        """
+        parsed = parse_url(url)
+        self.is_sqlite: Final = parsed.get_backend_name() == "sqlite"
+        self.file: Final = Path(parsed.database or "") if self.is_sqlite else None
+        self._file_id: tuple[int, int] | None = None
+        if self.is_sqlite:
+            path = parsed.database or ":memory:"
+            self._writer = _Threads(_sqlite(path, timeout, 1, writes=True), 1, timeout, holds=True)
+            engine = _sqlite(path, timeout, _READERS, writes=False)
+            self._reader = _Threads(engine, _READERS, timeout, holds=True)
+        else:
+            engine = _postgres(parsed, timeout, pool)
+            self._writer = self._reader = _Threads(engine, pool, timeout, holds=False)
 
-    async def fetchall(self) -> Sequence[Any]:
-        return self._rows
+    @property
+    def dialect(self) -> Dialect:
+        return self._writer.engine.dialect
+
+    async def write(self, work: Work[ResultT]) -> ResultT:
+        """Do all of `work` in one transaction that may write: durable when this returns, or nothing of it happened.
+
+        On SQLite the write lock is held from the beginning, so that what is read here cannot change
+        before it is written. PostgreSQL works at READ COMMITTED: say what must still hold in
+        the statement that writes.
+
+        Who is cancelled waits for the end of what began, and does not learn whether it was committed. So it is
+        also with a connection lost while committing: every write must bear repetition.
+
+        Raises:
+            Exception: As `translated` has it where the database cannot be used; nothing was written then, but
+                for the case above.
+        """
+        return await self._transact(self._writer, work)
+
+    async def read(self, work: Work[ResultT]) -> ResultT:
+        """Do all of `work` in one transaction that only reads; on SQLite all of it sees the same state.
+
+        Raises:
+            Exception: As `translated` has it where the database cannot be used.
+        """
+        return await self._transact(self._reader, work)
+
+    @abstractmethod
+    def translated(self, error: Exception) -> Exception:
+        """Return the caller's error for one of the database, its driver or its file."""
+
+    async def settle(self) -> None:
+        """Move SQLite's log into its file, so that what was overwritten is in neither.
+
+        PostgreSQL frees overwritten rows by itself (autovacuum). Copies, backups and the disk's own
+        spare blocks are the operator's matter: docs/operations.md.
+
+        Raises:
+            Exception: As `translated` has it. It could not be done now; the data is erased all the same.
+        """
+        if self.is_sqlite:
+            await self._visit(self._writer, self._checkpoint)
 
     async def close(self) -> None:
-        """Nothing is open."""
+        """Wait for what is under way, and close all connections."""
+        for threads in {self._writer, self._reader}:
+            await asyncio.to_thread(threads.close)
 
-    def _run(
-        self, db: sqlite3.Connection, how: Callable[..., sqlite3.Cursor], sql: str, values: Any
-    ) -> None:
-        if not db.in_transaction:
-            db.execute(self._connection.begin)
-        cursor = how(sql, values)
-        self.description = cursor.description
-        self._rows = cursor.fetchall() if cursor.description else ()
-        self.rowcount, self.lastrowid = cursor.rowcount, cursor.lastrowid
-        cursor.close()
+    async def _transact(self, threads: "_Threads", work: Work[ResultT]) -> ResultT:
+        def transact() -> ResultT:
+            self._check_file()
+            with threads.connection() as connection, connection.begin():
+                return work(connection)
 
+        return await self._visit(threads, transact)
 
-class SqliteConnection(aiosqlite.Connection):
-    """A connection whose transactions begin with their first statement."""
-
-    def __init__(
-        self,
-        open_file: Callable[[], sqlite3.Connection],
-        prepare: Callable[[sqlite3.Connection], None],
-        *,
-        writes: bool,
-    ) -> None:
-        super().__init__(open_file, _CHUNK)
-        self._thread.daemon = True
-        self._prepare = prepare
-        self._writes = writes
-        self.begin: Final = "BEGIN IMMEDIATE" if writes else "BEGIN"
-
-    def __await__(self) -> Generator[Any, None, Self]:
-        return self._open().__await__()
-
-    def cursor(self) -> SqliteCursor:  # type: ignore[override]  # aiosqlite's visits the thread for it
-        return SqliteCursor(self)
-
-    async def visit(self, work: Callable[[sqlite3.Connection], Any]) -> Any:
-        """Do something in the connection's thread."""
-        return await self._execute(work, self._conn)  # type: ignore[no-untyped-call]
-
-    async def checkpoint(self) -> None:
-        """Move the log into the file, outside of any transaction."""
-        await self.visit(lambda db: db.execute("PRAGMA wal_checkpoint(TRUNCATE)").close())
-
-    async def commit(self) -> None:
-        """End the transaction, if one was begun; durable when this returns."""
-        await self._end(sqlite3.Connection.commit)
-
-    async def rollback(self) -> None:
-        """End the transaction, if one was begun, as if it had not been."""
-        await self._end(sqlite3.Connection.rollback)
-
-    async def _open(self) -> Self:
-        self._thread.start()
-        await self._connect()
+    async def _visit(self, threads: "_Threads", work: Callable[[], ResultT]) -> ResultT:
         try:
-            await self.visit(self._prepare)
-        except BaseException:
-            await self.close()
+            return await threads.run(work)
+        except (SQLAlchemyError, sqlite3.Error, OSError) as error:
+            raise self.translated(error) from error
+
+    def _checkpoint(self) -> None:
+        with self._writer.connection() as connection:
+            # Not through SQLAlchemy, which would begin a transaction.
+            connection.connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+    def _check_file(self) -> None:
+        """Notice when the file was deleted or replaced: SQLite would go on with the old one."""
+        if self.file is None:
+            return
+        try:
+            status = self.file.stat()
+        except OSError:
+            if self._file_id is None:
+                return
             raise
-        return self
-
-    async def _end(self, how: Callable[[sqlite3.Connection], None]) -> None:
-        # Whether there is a transaction is for the thread to see: a cancelled statement may still begin one.
-        if self._writes:
-            await self.visit(how)
-        else:
-            db = self._conn
-            self._tx.put_nowait((None, lambda: how(db)))
+        file_id = (status.st_dev, status.st_ino)
+        if self._file_id is None:
+            self._file_id = file_id
+        elif self._file_id != file_id:
+            raise FileNotFoundError("the database's file was replaced")
 
 
-def opener(
-    path: str, *, timeout: float, writes: bool, pragmas: Sequence[str] = ()
-) -> Callable[..., SqliteConnection]:
-    """Return what opens connections to a file, for `async_creator_fn`.
+class _Threads:
+    """Threads for an engine's transactions, one connection each.
 
-    A transaction of a connection that `writes` takes the write lock when it begins, waiting
-    `timeout` seconds for others; otherwise nothing is written. The write-ahead log is on the disk
-    at each commit.
+    `holds` keeps the connections between transactions: half of a small one's cost is SQLAlchemy's for lending and
+    taking back. Not for a server, where the pool sees to it that they are alive.
     """
-    every = ("synchronous=FULL", "foreign_keys=ON", *pragmas, f"query_only={int(not writes)}")
+
+    def __init__(self, engine: Engine, count: int, timeout: float, *, holds: bool) -> None:
+        self.engine: Final = engine
+        self._executor: Final = ThreadPoolExecutor(count, "database")
+        self._timeout: Final = timeout
+        self._holds: Final = holds
+        self._idle: Final[list[Connection]] = []
+
+    @contextmanager
+    def connection(self) -> Iterator[Connection]:
+        """Lend a connection to a thread; after an error the pool rolls back what is open, or replaces it."""
+        try:
+            connection = self._idle.pop()
+        except IndexError:
+            connection = self.engine.connect()
+        try:
+            yield connection
+        except BaseException:
+            connection.close()
+            raise
+        if self._holds:
+            self._idle.append(connection)
+        else:
+            connection.close()
+
+    async def run(self, work: Callable[[], ResultT]) -> ResultT:
+        """Do something in a thread. When this ends, cancelled or not, it has ended or never begins.
+
+        Raises:
+            PoolTimeoutError: All threads were busy for too long.
+        """
+        loop = asyncio.get_running_loop()
+        job = self._executor.submit(work)
+        is_late = False
+
+        def give_up() -> None:
+            nonlocal is_late
+            is_late = job.cancel()  # unless it began
+
+        late = loop.call_later(self._timeout, give_up)
+        try:
+            return await asyncio.wrap_future(job)
+        except asyncio.CancelledError:
+            if is_late:
+                raise PoolTimeoutError("all threads of the database are busy") from None
+            await _ended(job)
+            raise
+        finally:
+            late.cancel()
+
+    def close(self) -> None:
+        self._executor.shutdown()
+        for connection in self._idle:
+            connection.close()
+        self.engine.dispose()
+
+
+async def _ended(job: Future[ResultT]) -> None:
+    """Wait until a job has ended, and is not stopped by being cancelled again."""
+    loop, ended = asyncio.get_running_loop(), asyncio.Event()
+    job.add_done_callback(lambda _: loop.call_soon_threadsafe(ended.set))
+    while not ended.is_set():
+        with suppress(asyncio.CancelledError):
+            await ended.wait()
+
+
+def parse_url(url: str) -> URL:
+    """Return a database's URL with the driver that is used; raises `ArgumentError` for another kind of database."""
+    parsed = make_url(url)
+    driver = _DRIVERS.get(parsed.drivername)
+    if driver is None:
+        raise ArgumentError("the database's URL starts with sqlite or postgresql+psycopg")
+    query = dict(parsed.query)
+    if parsed.drivername == "postgresql+asyncpg" and "ssl" in query:
+        query["sslmode"] = query.pop("ssl")
+    return parsed.set(drivername=driver, query=query)
+
+
+def _sqlite(path: str, timeout: float, connections: int, *, writes: bool) -> Engine:
+    pragmas = (
+        "synchronous=FULL",  # the write-ahead log is on the disk at each commit
+        "foreign_keys=ON",
+        # What is erased is overwritten, so that it is gone from the file too.
+        "secure_delete=ON",
+        "temp_store=MEMORY",
+        f"cache_size=-{32_768 if writes else 8_192}",  # KiB
+        "wal_autocheckpoint=4000",  # pages
+        f"query_only={int(not writes)}",
+    )
+    begin = "BEGIN IMMEDIATE" if writes else "BEGIN"
 
     def open_file() -> sqlite3.Connection:
-        return sqlite3.connect(path, timeout=timeout, isolation_level=None)
+        # Transactions begin where SQLAlchemy begins them, not where the driver sees fit.
+        db = sqlite3.connect(path, timeout=timeout, isolation_level=None, check_same_thread=False)
+        try:
+            _use_wal(db, time.monotonic() + timeout)
+            for pragma in pragmas:
+                db.execute(f"PRAGMA {pragma}").close()
+        except BaseException:
+            db.close()
+            raise
+        return db
 
-    def prepare(db: sqlite3.Connection) -> None:
-        _use_wal(db, time.monotonic() + timeout)
-        for pragma in every:
-            db.execute(f"PRAGMA {pragma}").close()
+    engine = create_engine(
+        "sqlite://",
+        creator=open_file,
+        poolclass=QueuePool,
+        pool_size=connections,
+        max_overflow=0,
+        hide_parameters=True,  # they are people's, and errors end up in logs
+    )
 
-    return lambda *_arguments, **_options: SqliteConnection(open_file, prepare, writes=writes)
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        connection.connection.cursor().execute(begin)
+
+    return engine
 
 
 def _use_wal(db: sqlite3.Connection, until: float) -> None:
@@ -149,7 +291,43 @@ def _use_wal(db: sqlite3.Connection, until: float) -> None:
             return
 
 
-_NUMBER = 4
+def _postgres(url: URL, timeout: float, pool: int) -> Engine:
+    milliseconds = int(timeout * 1000)
+    settings = {
+        "lock_timeout": milliseconds,
+        "statement_timeout": 6 * milliseconds,
+        "idle_in_transaction_session_timeout": 60 * milliseconds,
+        "synchronous_commit": "on",
+    }
+    given = url.query.get("options", "")
+    options = (given if isinstance(given, str) else " ".join(given)).split()
+    for name, value in settings.items():
+        options += ["-c", f"{name}={value}"]
+    return create_engine(
+        url,
+        # Statements that are compiled once and run with plain rows: "?" is SQLite's, "%s" psycopg's.
+        paramstyle="format",
+        pool_size=pool,
+        max_overflow=0,
+        pool_pre_ping=True,  # after a restart of the server old connections are replaced
+        # How many rows an INSERT made counts here (no nonce twice); psycopg forgets it when the cursor closes.
+        execution_options={"preserve_rowcount": True},
+        hide_parameters=True,
+        connect_args={
+            "connect_timeout": math.ceil(timeout),
+            "options": " ".join(options),
+            # A server that fell silent, or a network that did, is given up as a statement is.
+            "tcp_user_timeout": 6 * milliseconds,
+            "keepalives_idle": math.ceil(timeout),
+            "keepalives_interval": math.ceil(timeout),
+            "keepalives_count": 5,
+        },
+    )
+
+
+_NUMBER: Final = 4
+_ALEMBIC: Final = threading.Lock()
+"""Alembic has one context for a whole process."""
 
 
 class MigrationError(LedgerError):
@@ -172,7 +350,8 @@ def upgrade(connection: Connection, scripts: Path, make: Callable[[Connection], 
         return
     if revision is None:
         make(connection)
-    _apply(connection, scripts, is_made=revision is None)
+    with _ALEMBIC:
+        _apply(connection, scripts, is_made=revision is None)
 
 
 def _revision(connection: Connection) -> str | None:
@@ -185,7 +364,8 @@ def _revision(connection: Connection) -> str | None:
 
 
 def _apply(connection: Connection, scripts: Path, *, is_made: bool) -> None:
-    from alembic import command  # noqa: PLC0415 - see above
+    # Not loaded where nothing is to be done.
+    from alembic import command  # noqa: PLC0415
     from alembic.config import Config  # noqa: PLC0415
     from alembic.util.exc import CommandError  # noqa: PLC0415
 

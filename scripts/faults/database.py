@@ -1,6 +1,5 @@
 """The faults of databases: SQLite's file on a disk that fails, PostgreSQL killed, locked, cut off."""
 
-import asyncio
 import random
 import resource
 import signal
@@ -14,7 +13,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
 
-import asyncpg
+import psycopg
 from sqlalchemy import make_url
 
 from scripts.faults.campaign import Driver
@@ -137,7 +136,7 @@ class Postgres:
     def url(self) -> str:
         """Of the gateway's database."""
         url = make_url(self._server.get_uri())
-        return url.set(drivername="postgresql+asyncpg", database=_DATABASE).render_as_string(
+        return url.set(drivername="postgresql+psycopg", database=_DATABASE).render_as_string(
             hide_password=False
         )
 
@@ -170,26 +169,13 @@ class Postgres:
 
     @contextmanager
     def locked(self, table: str) -> Iterator[None]:
-        loop = asyncio.new_event_loop()
-        connection = loop.run_until_complete(asyncpg.connect(self._server.get_uri(_DATABASE)))
-        try:
-            loop.run_until_complete(
-                connection.execute(f"BEGIN; LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE")
-            )
+        with psycopg.connect(self._server.get_uri(_DATABASE)) as connection:
+            connection.execute(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE".encode())
             yield
-        finally:
-            loop.run_until_complete(connection.close())
-            loop.close()
 
     def _run(self, statement: str, database: str) -> None:
-        async def carry_out() -> None:
-            connection = await asyncpg.connect(self._server.get_uri(database))
-            try:
-                await connection.execute(statement)
-            finally:
-                await connection.close()
-
-        asyncio.run(carry_out())
+        with psycopg.connect(self._server.get_uri(database), autocommit=True) as connection:
+            connection.execute(statement.encode())
 
 
 @contextmanager

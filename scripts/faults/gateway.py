@@ -19,11 +19,10 @@ import threading
 import time
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import msgspec
-from sqlalchemy import event
-from sqlalchemy.pool import Pool
+from sqlalchemy import Connection, Engine, event
 
 FILE: Final = "QUANCHENG_FAULTS"
 UNJOURNALED: Final = "QUANCHENG_FAULTS_UNJOURNALED"
@@ -63,7 +62,7 @@ class Saboteur:
     def begin(self) -> None:
         """Take the first orders, and look for new ones from now on."""
         vars(time)["time"] = self._time
-        event.listen(Pool, "checkout", self._spoil)
+        event.listen(Engine, "begin", self._spoil)
         self._look()
         threading.Thread(target=self._watch, daemon=True, name="saboteur").start()
 
@@ -87,19 +86,20 @@ class Saboteur:
         if is_new:  # last: the next access may end this process
             failpoints.arm(orders.failpoint)
 
-    def _spoil(self, connection: Any, record: Any, _proxy: Any) -> None:
-        """Let a connection that writes to SQLite do as ordered."""
-        if "sqlite" not in type(connection).__module__:
+    def _spoil(self, connection: Connection) -> None:
+        """Let a transaction that writes to SQLite do as ordered."""
+        if connection.dialect.name != "sqlite":
             return
-        cursor = connection.cursor()
-        if "reads" not in record.info:
+        cursor = connection.connection.cursor()
+        if "reads" not in connection.info:
             cursor.execute("PRAGMA query_only")
-            record.info["reads"] = cursor.fetchone() == (1,)
-        if not record.info["reads"]:
+            connection.info["reads"] = cursor.fetchone() == (1,)
+        if not connection.info["reads"]:
             read_only = "ON" if self._orders.database == "read-only" else "OFF"
             cursor.execute(f"PRAGMA query_only={read_only}")
             cursor.execute("PRAGMA page_count")
-            pages = cursor.fetchone()[0] if self._orders.database == "full" else _ALL_PAGES
+            now = cursor.fetchone() or (_ALL_PAGES,)
+            pages = now[0] if self._orders.database == "full" else _ALL_PAGES
             cursor.execute(f"PRAGMA max_page_count={pages}")
         cursor.close()
 

@@ -271,7 +271,7 @@ class Stage:
             self.town,
             recorder,
             journaled=journaled,
-            database_url=self.database or f"sqlite+aiosqlite:///{self.database_file}",
+            database_url=self.database or f"sqlite:///{self.database_file}",
             node_url=self.node_proxy.url,
             keyholders=msgspec.json.encode(keyholders).decode(),
             **settings,

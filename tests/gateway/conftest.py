@@ -14,7 +14,7 @@ __all__ = ["database", "database_url", "postgres_server"]
 
 @pytest.fixture
 async def gateway(chain: Chain, tmp_path: Path) -> AsyncIterator[GatewayServer]:
-    url = f"sqlite+aiosqlite:///{tmp_path}/gateway.db"
+    url = f"sqlite:///{tmp_path}/gateway.db"
     async with serve_gateway(chain, tmp_path, url) as serving:
         yield serving
 

@@ -111,7 +111,7 @@ async def test_an_unsigned_request_is_refused_everywhere_but_on_public_routes(
 
 
 async def test_a_request_counts_once_also_after_a_restart(chain: Chain, tmp_path: Path) -> None:
-    url = f"sqlite+aiosqlite:///{tmp_path}/gateway.db"
+    url = f"sqlite:///{tmp_path}/gateway.db"
     async with serve_gateway(chain, tmp_path, url) as first:
         dataset = await first.new_dataset()
         path = f"/v1/datasets/{to_hex(dataset)}/uploads"
@@ -208,7 +208,7 @@ async def answer_challenge(
 async def test_a_session_stands_for_its_signer_until_it_is_over(
     chain: Chain, tmp_path: Path
 ) -> None:
-    url = f"sqlite+aiosqlite:///{tmp_path}/gateway.db"
+    url = f"sqlite:///{tmp_path}/gateway.db"
     subject = chain.register_subject()
     async with serve_gateway(chain, tmp_path, url, session_lifetime=2) as gateway:
         await gateway.has(chain.wait_for_block())

@@ -56,7 +56,7 @@ MALFORMED: list[tuple[str, bytes, str]] = [
 
 @pytest.fixture
 async def gateway(chain: Chain, tmp_path: Path) -> AsyncIterator[GatewayServer]:
-    url = f"sqlite+aiosqlite:///{tmp_path}/gateway.db"
+    url = f"sqlite:///{tmp_path}/gateway.db"
     limits: dict[str, Any] = {"body_limit": LIMIT, "body_timeout": 0.3}
     limits |= {"head_timeout": 0.5, "answer_timeout": 0.5}
     async with serve_gateway(chain, tmp_path, url, **limits) as serving:

@@ -39,7 +39,7 @@ async def shows(gateway: GatewayServer, dataset: bytes) -> bool:
 async def test_a_node_that_is_away_is_told_and_found_again(
     own_chain: Chain, tmp_path: Path
 ) -> None:
-    url = f"sqlite+aiosqlite:///{tmp_path}/gateway.db"
+    url = f"sqlite:///{tmp_path}/gateway.db"
     async with serve_gateway(own_chain, tmp_path, url, node_timeout=1.0) as gateway:
         dataset = await gateway.new_dataset()
         await chain_problem(gateway, "")
@@ -55,7 +55,7 @@ async def test_a_node_of_another_chain_is_refused(
     chain: Chain, make_chain: Callable[[], Chain], tmp_path: Path
 ) -> None:
     """Same chain id, same contracts, another genesis: it is not enough to look alike."""
-    url = f"sqlite+aiosqlite:///{tmp_path}/gateway.db"
+    url = f"sqlite:///{tmp_path}/gateway.db"
     other = make_chain()
     while other.deployment.genesis_hash == chain.deployment.genesis_hash:
         other = make_chain()  # both began in the same second
@@ -68,7 +68,7 @@ async def test_a_node_of_another_chain_is_refused(
 
 
 async def test_a_node_of_another_chain_id_is_refused(chain: Chain, tmp_path: Path) -> None:
-    url = f"sqlite+aiosqlite:///{tmp_path}/gateway.db"
+    url = f"sqlite:///{tmp_path}/gateway.db"
     settings = replace(
         chain.node.settings,
         data=tmp_path / "other",
@@ -82,7 +82,7 @@ async def test_a_node_of_another_chain_id_is_refused(chain: Chain, tmp_path: Pat
 
 
 async def test_a_chain_that_began_anew_is_not_followed(own_chain: Chain, tmp_path: Path) -> None:
-    url = f"sqlite+aiosqlite:///{tmp_path}/gateway.db"
+    url = f"sqlite:///{tmp_path}/gateway.db"
     async with serve_gateway(own_chain, tmp_path, url, node_timeout=1.0) as gateway:
         dataset = await gateway.new_dataset()
         head = gateway.services.index.head

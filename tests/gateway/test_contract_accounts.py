@@ -126,7 +126,7 @@ async def test_a_subject_whose_signer_is_a_contract_begins_a_session(
 
 
 async def test_without_the_chain_nobody_can_tell(own_chain: Chain, tmp_path: Path) -> None:
-    url = f"sqlite+aiosqlite:///{tmp_path}/gateway.db"
+    url = f"sqlite:///{tmp_path}/gateway.db"
     async with serve_gateway(own_chain, tmp_path, url, node_timeout=1.0) as gateway:
         account = await make_wallet(gateway)
         await asyncio.to_thread(own_chain.node.stop)

@@ -28,7 +28,7 @@ async def test_the_recorder_offers_the_fee_of_the_setting(
     city = await asyncio.to_thread(City, chain, tmp_path / "city")
     recorder = chain.parties.recorder.address
     await asyncio.to_thread(fund, chain, recorder)
-    url = f"sqlite+aiosqlite:///{tmp_path}/gateway.db"
+    url = f"sqlite:///{tmp_path}/gateway.db"
     parts = recording_parts(city, url, journal=tmp_path / "journal", fee=fee)
     async with parts as services:
         person = await asyncio.to_thread(city.person)

@@ -19,7 +19,7 @@ from tests.support.gateway_server import GatewayServer, serve_gateway
 
 @pytest.fixture
 async def slow(chain: Chain, tmp_path: Path) -> AsyncIterator[GatewayServer]:
-    url = f"sqlite+aiosqlite:///{tmp_path}/gateway.db"
+    url = f"sqlite:///{tmp_path}/gateway.db"
     async with serve_gateway(chain, tmp_path, url, poll_interval=1.5) as serving:
         await serving.has(chain.wait_for_block())  # and now it sleeps
         yield serving

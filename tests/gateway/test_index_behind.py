@@ -34,7 +34,7 @@ PLACE = (Block(1, bytes(32), 1), bytes(32), 0, bytes(20), 1, b"")
 
 @pytest.fixture
 async def index(tmp_path: Path) -> AsyncIterator[Index]:
-    database = Database(f"sqlite+aiosqlite:///{tmp_path}/gateway.db")
+    database = Database(f"sqlite:///{tmp_path}/gateway.db")
     await migrate(database)
     index = Index(database, ORIGIN)
     await index.open()

@@ -41,7 +41,7 @@ async def body(count: int) -> AsyncIterator[bytes]:
 
 @pytest.fixture
 async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
-    database = Database(f"sqlite+aiosqlite:///{tmp_path}/gateway.db", timeout=5)
+    database = Database(f"sqlite:///{tmp_path}/gateway.db", timeout=5)
     await migrate(database)
     yield Desk(database, chunk=500)
     await database.close()

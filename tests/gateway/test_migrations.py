@@ -43,9 +43,9 @@ def _nullable(connection: Connection) -> dict[tuple[str, str], bool]:
 
 
 async def test_the_migrations_make_the_tables_of_the_code(database: Database) -> None:
-    async with database.writing() as connection:
-        assert await connection.run_sync(differences, [metadata, index_metadata]) == []
-        nullable = await connection.run_sync(_nullable)
+    expected = [metadata, index_metadata]
+    assert await database.write(lambda connection: differences(connection, expected)) == []
+    nullable = await database.write(_nullable)
     for table in (*metadata.tables.values(), *index_metadata.tables.values()):
         for column in table.columns:
             assert nullable[table.name, column.name] == column.nullable, column
@@ -57,9 +57,10 @@ async def test_the_comparison_sees_a_table_and_a_column_too_many(database: Datab
         table.to_metadata(other)
     Table("forgotten", other, Column("key", Text, primary_key=True))
     other.tables["uploads"].append_column(Column("forgotten", Text))
-    async with database.writing() as connection:
-        found = await connection.run_sync(differences, [other, index_metadata])
-    assert sorted(one[0] for one in found) == ["add_column", "add_table"]
+    changes = await database.write(
+        lambda connection: differences(connection, [other, index_metadata])
+    )
+    assert sorted(change[0] for change in changes) == ["add_column", "add_table"]
 
 
 @pytest.mark.parametrize("scripts", [SCRIPTS, wallet.identity.database._SCRIPTS])

@@ -284,7 +284,7 @@ def statements(database: Database) -> Iterator[list[str]]:
         if not statement.startswith(("PRAGMA", "BEGIN", "COMMIT")):
             found.append(statement)
 
-    engines = {database._writer.sync_engine, database._reader.sync_engine}
+    engines = {database._writer.engine, database._reader.engine}
     for engine in engines:
         event.listen(engine, "before_cursor_execute", note)
     try:

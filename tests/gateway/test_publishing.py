@@ -5,6 +5,7 @@ import itertools
 from collections.abc import AsyncIterator, Callable, Sequence
 
 import pytest
+from sqlalchemy import text
 
 from gateway.errors import (
     BodyError,
@@ -94,9 +95,8 @@ def desk(database: Database) -> Desk:
 
 
 async def stored_records(database: Database) -> int:
-    async with database.reading() as connection:
-        found = await connection.exec_driver_sql("SELECT count(*) FROM records")
-        return int(found.scalar_one())
+    row = await database.one(text("SELECT count(*) FROM records"))
+    return int(row[0])
 
 
 async def test_an_upload_is_sealed_to_the_root_that_everybody_computes(desk: Desk) -> None:
@@ -460,9 +460,8 @@ async def test_an_erased_record_is_gone_from_every_version_and_its_neighbours_st
         assert by_number[victim.number] is None
         assert by_number[1 - victim.number] is not None
         assert len(verify_owner(answer.proof, victim.owner, publication.head)) == 2
-    if desk.database.is_sqlite:
-        folder = desk.database._file.parent
-        for file in folder.iterdir():
+    if desk.database.file is not None:
+        for file in desk.database.file.parent.iterdir():
             data = file.read_bytes()
             assert victim.salt not in data, file.name
             assert not any(ciphertext in data for ciphertext in victim.ciphertexts if ciphertext), (

@@ -30,7 +30,7 @@ async def test_what_could_not_be_noted_is_noted_when_the_database_works_again(
     tmp_path: Path,
 ) -> None:
     file = tmp_path / "gateway.db"
-    database = Database(f"sqlite+aiosqlite:///{file}", timeout=0.2)
+    database = Database(f"sqlite:///{file}", timeout=0.2)
     await migrate(database)
     journal = ReleaseJournal(database)
     denied, released = entry(1, outcome=16), entry(2, released=True)
@@ -76,7 +76,7 @@ def transaction_of(nonce: int, noted: list[JournalEntry], outcomes: bytes) -> li
 async def test_what_a_crash_kept_from_the_journal_is_made_up_for_at_the_next_start(
     tmp_path: Path,
 ) -> None:
-    database = Database(f"sqlite+aiosqlite:///{tmp_path / 'gateway.db'}")
+    database = Database(f"sqlite:///{tmp_path / 'gateway.db'}")
     await migrate(database)
     journal = ReleaseJournal(database)
     lost, again, handed_out = entry(1), entry(2), entry(3, released=True)
@@ -108,7 +108,7 @@ async def test_nothing_new_is_recorded_while_too_much_is_not_noted(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("gateway.access.recorder._MAX_UNNOTED", 0)
-    database = Database("postgresql+asyncpg://nobody@127.0.0.1:1/none", timeout=0.2)
+    database = Database("postgresql+psycopg://nobody@127.0.0.1:1/none", timeout=0.2)
     journal = ReleaseJournal(database)
     recording = Recording(cast("Recorder", object()), cast("Namings", object()), journal)
     waiting, new = entry(1), entry(2)

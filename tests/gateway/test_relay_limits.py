@@ -33,7 +33,7 @@ def city(chain: Chain, tmp_path_factory: pytest.TempPathFactory) -> City:
 
 @pytest.fixture
 async def services(city: City, tmp_path: Path) -> AsyncIterator[Services]:
-    url = f"sqlite+aiosqlite:///{tmp_path}/gateway.db"
+    url = f"sqlite:///{tmp_path}/gateway.db"
     async with recording_parts(city, url, journal=tmp_path / "journal") as parts:
         yield parts
 

@@ -39,7 +39,7 @@ def city(chain: Chain, tmp_path_factory: pytest.TempPathFactory) -> City:
 
 @pytest.fixture
 async def services(city: City, tmp_path: Path) -> AsyncIterator[Services]:
-    url = f"sqlite+aiosqlite:///{tmp_path}/gateway.db"
+    url = f"sqlite:///{tmp_path}/gateway.db"
     settings = {"journal": tmp_path / "journal", "transactions_burst": 5, "transactions_rate": 0.01}
     async with recording_parts(city, url, **settings) as parts:
         yield parts

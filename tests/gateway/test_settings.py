@@ -148,7 +148,7 @@ def start(chain: Chain, home: Path, **settings: str) -> subprocess.CompletedProc
     """Run a gateway that is expected not to start."""
     values = {
         "port": "0",
-        "database_url": f"sqlite+aiosqlite:///{home}/gateway.db",
+        "database_url": f"sqlite:///{home}/gateway.db",
         "deployment": str(home / "deployment.json"),
         "node_url": chain.node.url,
         "journal": str(home / "journal"),
@@ -211,7 +211,7 @@ NO_START: dict[str, tuple[Callable[[Path], dict[str, str]], str]] = {
     "a spoiled deployment": (_spoiled_deployment, "deployment"),
     "another kind of database": (
         lambda _: {"database_url": f"mysql://user:{SECRET}@host/name"},
-        "sqlite+aiosqlite",
+        "sqlite",
     ),
     "no database": (_not_a_database, "damaged"),
 }
@@ -250,7 +250,7 @@ def test_a_journal_in_use_is_one_line(chain: Chain, home: Path) -> None:
 
 def test_an_index_of_another_deployment_is_one_line(chain: Chain, home: Path) -> None:
     async def make() -> None:
-        database = Database(f"sqlite+aiosqlite:///{home}/gateway.db")
+        database = Database(f"sqlite:///{home}/gateway.db")
         await migrate(database)
         await Index(database, Origin(b"g" * 32, b"l" * 20, 0)).open()
         await database.close()

@@ -245,7 +245,7 @@ SESSION: Final = 3
 @pytest.fixture
 async def hasty_gateway(chain: Chain, tmp_path: Path) -> AsyncIterator[GatewayServer]:
     """A gateway whose sessions are short."""
-    url = f"sqlite+aiosqlite:///{tmp_path}/gateway.db"
+    url = f"sqlite:///{tmp_path}/gateway.db"
     async with serve_gateway(chain, tmp_path, url, session_lifetime=SESSION) as serving:
         yield serving
 

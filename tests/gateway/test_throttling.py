@@ -104,7 +104,7 @@ def test_nobody_gets_a_full_bucket_by_filling_the_table(
 
 @pytest.fixture
 async def gateway(chain: Chain, tmp_path: Path) -> AsyncIterator[GatewayServer]:
-    url = f"sqlite+aiosqlite:///{tmp_path}/gateway.db"
+    url = f"sqlite:///{tmp_path}/gateway.db"
     slow: dict[str, Any] = {"requests_rate": 0.01, "requests_burst": 3}
     slow_sign_in: dict[str, Any] = {"sign_in_rate": 0.01, "sign_in_burst": 2}
     async with serve_gateway(chain, tmp_path, url, **slow, **slow_sign_in) as serving:
@@ -241,6 +241,5 @@ def drawn() -> Party:
 
 
 async def rows(gateway: GatewayServer, table: Table) -> int:
-    async with gateway.services.database.reading() as connection:
-        counted = await connection.execute(select(func.count()).select_from(table))
-        return int(counted.scalar_one())
+    row = await gateway.services.database.one(select(func.count()).select_from(table))
+    return int(row[0])

@@ -19,7 +19,7 @@ from tests.support.uploads import head_of
 
 @pytest.fixture
 async def gateway(city: City, tmp_path: Path) -> AsyncIterator[Services]:
-    database = f"sqlite+aiosqlite:///{tmp_path}/gateway.db"
+    database = f"sqlite:///{tmp_path}/gateway.db"
     async with gateway_parts(city, database, journal=city.home / "journal") as services:
         yield services
 

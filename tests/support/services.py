@@ -56,7 +56,7 @@ def service_process(module: str, chain: Chain, home: Path) -> Iterator[ServicePr
     values = {"deployment": str(deployment), "port": str(port)}
     if module == "gateway":
         values |= {
-            "database_url": f"sqlite+aiosqlite:///{home}/gateway.db",
+            "database_url": f"sqlite:///{home}/gateway.db",
             "journal": str(home / "journal"),
             "node_url": chain.node.url,
         }

@@ -10,8 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from sqlalchemy import insert
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Connection, insert
 
 from ledger.chain import contract_calls
 from ledger.chain.contract_calls import Approval, ContractCall
@@ -84,7 +83,7 @@ class Counter:
     async def _carry_out(
         self, kind: str, subject: bytes, person: Person, call: ContractCall, order: Order
     ) -> None:
-        async def note(connection: AsyncConnection, nonce: int) -> None:
+        def note(connection: Connection, nonce: int) -> None:
             row = {
                 "kind": kind,
                 "subject": subject,
@@ -94,6 +93,6 @@ class Counter:
                 "created_at": order.at,
                 "transaction": nonce,
             }
-            await connection.execute(insert(counter_acts).values(row))
+            connection.execute(insert(counter_acts).values(row))
 
         await self.outbox.carry_out(call, note)

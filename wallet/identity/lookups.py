@@ -55,16 +55,14 @@ class LookupLog:
             "case_number": case_number,
             "outcome": LookupOutcome.ASKED.value,
         }
-        async with self.database.begin() as connection:
-            result = await connection.execute(insert(lookups).values(row))
-            key = result.inserted_primary_key
-        return int(key[0]) if key is not None else 0
+        statement = insert(lookups).values(row).returning(lookups.c.id)
+        return await self.database.write(
+            lambda connection: connection.execute(statement).scalar_one()
+        )
 
     async def settle(self, lookup: int, outcome: LookupOutcome) -> None:
-        async with self.database.begin() as connection:
-            await connection.execute(
-                update(lookups).where(lookups.c.id == lookup).values(outcome=outcome.value)
-            )
+        step = update(lookups).where(lookups.c.id == lookup).values(outcome=outcome.value)
+        await self.database.write(lambda connection: connection.execute(step))
 
     async def of_person(self, person: int, before: int | None, most: int) -> list[LookupAnswer]:
         """Return look-ups of a person, newest first, older than the one with id `before`."""
@@ -72,8 +70,7 @@ class LookupLog:
         if before is not None:
             query = query.where(lookups.c.id < before)
         query = query.order_by(lookups.c.id.desc()).limit(most)
-        async with self.database.begin() as connection:
-            rows = (await connection.execute(query)).all()
+        rows = await self.database.read(lambda connection: connection.execute(query).all())
         return [
             LookupAnswer(
                 id=row.id,
@@ -90,8 +87,9 @@ class LookupLog:
         self, provider: bytes, dataset: bytes, kind: str, count: int, now: int
     ) -> None:
         row = {"at": now, "provider": provider, "dataset": dataset, "kind": kind, "count": count}
-        async with self.database.begin() as connection:
-            await connection.execute(insert(owner_lists).values(row))
+        await self.database.write(
+            lambda connection: connection.execute(insert(owner_lists).values(row))
+        )
 
 
 _OUTCOMES: Final = {

@@ -9,11 +9,10 @@ If we crash before it is kept, nothing happened. If we crash after, it is sent a
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Final
 
-from sqlalchemy import insert, or_, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Connection, insert, or_, select, update
 
 from ledger.chain import eth_methods
 from ledger.chain.contract_calls import ContractCall
@@ -31,7 +30,7 @@ from wallet.identity.database import Database, subjects, transactions
 from wallet.identity.errors import ChainUnavailableError, IdentityError
 from wallet.identity.store import SubjectState
 
-Note = Callable[[AsyncConnection, int], Awaitable[None]]
+Note = Callable[[Connection, int], None]
 """Writes, in the transaction of the database that keeps a transaction, what that one (by nonce) is for."""
 
 _POLL: Final = 0.02
@@ -134,9 +133,12 @@ class Outbox:
             "raw": signed.raw,
             "created_at": int(time.time()),
         }
-        async with self._database.begin() as connection:
-            await connection.execute(insert(transactions).values(row))
-            await note(connection, content.nonce)
+
+        def keep(connection: Connection) -> None:
+            connection.execute(insert(transactions).values(row))
+            note(connection, content.nonce)
+
+        await self._database.write(keep)
         return content.nonce
 
     async def _settle(self) -> list[Receipt]:
@@ -144,8 +146,7 @@ class Outbox:
         count = await self._rpc.send(eth_methods.transaction_count(self._address, "latest"))
         pending = or_(transactions.c.block_number.is_(None), transactions.c.nonce >= count)
         query = select(transactions).where(pending).order_by(transactions.c.nonce)
-        async with self._database.begin() as connection:
-            rows = (await connection.execute(query)).all()
+        rows = await self._database.read(lambda connection: connection.execute(query).all())
         receipts = []
         for row in rows:
             receipt = await self._send_until_final(row.raw, row.hash)
@@ -176,15 +177,18 @@ class Outbox:
         Reverted although it was tried before: the subjects wait for another one.
         """
         state = SubjectState.REGISTERED if receipt.succeeded else SubjectState.WAITING
-        async with self._database.begin() as connection:
-            await connection.execute(
+
+        def finish(connection: Connection) -> None:
+            connection.execute(
                 update(transactions)
                 .where(transactions.c.nonce == nonce)
                 .values(block_number=receipt.block_number)
             )
-            await connection.execute(
+            connection.execute(
                 update(subjects)
                 .where(subjects.c.transaction == nonce)
                 .where(subjects.c.state == SubjectState.SENT.value)
                 .values(state=state.value)
             )
+
+        await self._database.write(finish)

@@ -10,10 +10,9 @@ import secrets
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from typing import Final
+from typing import Any, Final
 
-from sqlalchemy import insert, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Connection, Row, insert, select, update
 
 from ledger.chain import contract_calls, eth_methods
 from ledger.chain.contract_calls import ContractCall
@@ -98,11 +97,14 @@ class Recoveries:
         begun = select(recovered.c.id).where(
             recovered.c.subject.in_(subjects), recovered.c.state.in_(_OPEN)
         )
-        async with self._database.begin() as connection:
-            if (await connection.execute(begun.limit(1))).first() is not None:
+
+        def begin(connection: Connection) -> None:
+            if connection.execute(begun.limit(1)).first() is not None:
                 raise IdentityError(RECOVERY_PENDING, "a recovery of this person is under way")
-            await connection.execute(insert(recoveries).values(head))
-            await connection.execute(insert(recovered), rows)
+            connection.execute(insert(recoveries).values(head))
+            connection.execute(insert(recovered), rows)
+
+        await self._database.write(begin)
         self._wanted.set()
         return recovery
 
@@ -114,8 +116,7 @@ class Recoveries:
             .where(recovered.c.recovery == recovery)
             .order_by(recovered.c.id)
         )
-        async with self._database.begin() as connection:
-            rows = (await connection.execute(query)).all()
+        rows = await self._database.read(lambda connection: connection.execute(query).all())
         return [
             RecoveredAnswer(
                 subject=to_hex(row.subject),
@@ -156,17 +157,7 @@ class Recoveries:
         Raises:
             IdentityError, LedgerError: The chain or the database does not let it; it stays as it was.
         """
-        query = (
-            select(recovered, recoveries.c.created_at)
-            .join(recoveries, recovered.c.recovery == recoveries.c.id)
-            .where(recovered.c.state.in_(_OPEN))
-        )
-        async with self._database.begin() as connection:
-            rows = (await connection.execute(query)).all()
-            mine = select(recovered.c.recovery, recovered.c.subject).where(
-                recovered.c.recovery.in_({row.recovery for row in rows})
-            )
-            ids = [(row.recovery, row.subject) for row in await connection.execute(mine)]
+        rows, ids = await self._database.read(_open)
         starts = start_times(ids, self._spread)
         now = await self._chain_time() if rows else 0
         for row in sorted(rows, key=lambda row: starts[row.recovery, row.subject]):
@@ -183,9 +174,9 @@ class Recoveries:
             await self._watcher.step()
 
     async def _carry_out(self, row: int, call: ContractCall, *, starts: bool) -> None:
-        async def note(connection: AsyncConnection, nonce: int) -> None:
+        def note(connection: Connection, nonce: int) -> None:
             if starts:
-                await connection.execute(
+                connection.execute(
                     update(recovered).where(recovered.c.id == row).values(transaction=nonce)
                 )
 
@@ -200,8 +191,7 @@ class Recoveries:
             await self._watcher.step()
             waiting = (recovered.c.id == row) & (recovered.c.state == RecoveryState.WAITING.value)
             refused = update(recovered).where(waiting).values(state=RecoveryState.REFUSED.value)
-            async with self._database.begin() as connection:
-                await connection.execute(refused)
+            await self._database.write(lambda connection: connection.execute(refused))
 
     async def _chain_time(self) -> int:
         try:
@@ -209,6 +199,20 @@ class Recoveries:
         except RpcError as error:
             raise ChainUnavailableError(str(error)) from error
         return 0 if newest is None else newest.timestamp
+
+
+def _open(connection: Connection) -> tuple[Sequence[Row[Any]], list[tuple[str, bytes]]]:
+    """Return the subjects whose recovery is under way, and all ids (recovery, subject) of these recoveries."""
+    query = (
+        select(recovered, recoveries.c.created_at)
+        .join(recoveries, recovered.c.recovery == recoveries.c.id)
+        .where(recovered.c.state.in_(_OPEN))
+    )
+    rows = connection.execute(query).all()
+    ids = select(recovered.c.recovery, recovered.c.subject).where(
+        recovered.c.recovery.in_({row.recovery for row in rows})
+    )
+    return rows, [(row.recovery, row.subject) for row in connection.execute(ids)]
 
 
 def start_times(

@@ -9,8 +9,7 @@ import random
 from contextlib import suppress
 from typing import Final
 
-from sqlalchemy import select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Connection, select, update
 
 from ledger.chain import contract_calls
 from ledger.errors import LedgerError
@@ -89,9 +88,9 @@ class Registrar:
             [subject for subject, _ in chosen], [signer for _, signer in chosen]
         )
 
-        async def note(connection: AsyncConnection, nonce: int) -> None:
+        def note(connection: Connection, nonce: int) -> None:
             ids = [subject for subject, _ in chosen]
-            await connection.execute(
+            connection.execute(
                 update(subjects)
                 .where(subjects.c.subject.in_(ids))
                 .values(state=SubjectState.SENT.value, transaction=nonce)
@@ -107,7 +106,8 @@ class Registrar:
             .order_by(subjects.c.place)
             .limit(MAX_AT_ONCE)
         )
-        async with self._database.begin() as connection:
-            rows = [(row.subject, row.signer) for row in await connection.execute(query)]
+        rows = await self._database.read(
+            lambda connection: [(row.subject, row.signer) for row in connection.execute(query)]
+        )
         self._random.shuffle(rows)
         return rows

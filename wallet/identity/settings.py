@@ -131,7 +131,7 @@ class IdentitySettings(BaseSettings):
     @property
     def database_url(self) -> str:
         """URL of the database."""
-        return self.database or f"sqlite+aiosqlite:///{self.home / 'identity.db'}"
+        return self.database or f"sqlite:///{self.home / 'identity.db'}"
 
     @property
     def officer_addresses(self) -> frozenset[bytes]:

@@ -4,12 +4,12 @@ import hmac
 import unicodedata
 from collections.abc import Iterable, Sequence
 from enum import StrEnum
+from functools import partial
 from itertools import islice
 from typing import Final
 
 import msgspec
-from sqlalchemy import ColumnElement, Row, and_, func, insert, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import ColumnElement, Connection, Row, and_, func, insert, select, update
 
 from ledger.identifiers import verify_credit_code, verify_resident_id
 from wallet.identity.database import (
@@ -173,8 +173,7 @@ class Store:
         """
         source, count = iter(entries), 0
         while rows := list(islice(source, _ROWS_AT_ONCE)):
-            async with self._database.begin() as connection:
-                await _put_people(connection, rows)
+            await self._database.write(partial(_put_people, entries=rows))
             count += len(rows)
         return count
 
@@ -182,15 +181,13 @@ class Store:
         query = select(people.c.id, people.c.name).where(
             people.c.kind == kind.value, people.c.number == number
         )
-        async with self._database.begin() as connection:
-            row = (await connection.execute(query)).first()
+        row = await self._database.read(lambda connection: connection.execute(query).first())
         return None if row is None else Person(row.id, Identity(kind, number, row.name))
 
     async def person_by_id(self, person: int) -> Person:
         """Return a person that a subject belongs to."""
         query = select(people).where(people.c.id == person)
-        async with self._database.begin() as connection:
-            row = (await connection.execute(query)).one()
+        row = await self._database.read(lambda connection: connection.execute(query).one())
         return Person(row.id, Identity(PersonKind(row.kind), row.number, row.name))
 
     async def issue_code(self, person: int, code: Code) -> None:
@@ -204,9 +201,12 @@ class Store:
             "created_at": code.order.at,
             "expires_at": code.expires_at,
         }
-        async with self._database.begin() as connection:
-            await connection.execute(update(codes).where(earlier).values(expires_at=code.order.at))
-            await connection.execute(insert(codes).values(row))
+
+        def issue(connection: Connection) -> None:
+            connection.execute(update(codes).where(earlier).values(expires_at=code.order.at))
+            connection.execute(insert(codes).values(row))
+
+        await self._database.write(issue)
 
     async def check_code(self, person: int, digest: bytes, now: int) -> str | None:
         """Check a code that somebody names for a person.
@@ -221,12 +221,11 @@ class Store:
             IdentityError: It is not the person's, or too old.
         """
         query = select(codes).where(codes.c.person == person, codes.c.digest == digest)
-        async with self._database.begin() as connection:
-            row = (await connection.execute(query)).first()
-            if row is not None and row.enrolment is not None:
-                return str(row.enrolment)
-            if row is not None and row.expires_at > now:
-                return None
+        row = await self._database.read(lambda connection: connection.execute(query).first())
+        if row is not None and row.enrolment is not None:
+            return str(row.enrolment)
+        if row is not None and row.expires_at > now:
+            return None
         raise IdentityError(ENROLMENT_REFUSED, "name, number and code do not belong together")
 
     async def enrol(
@@ -245,17 +244,18 @@ class Store:
                 would have more than `MAX_SUBJECTS`.
         """
         row = {"id": enrolment, "person": person, "created_at": now}
-        async with self._database.begin() as connection:
-            await connection.execute(insert(enrolments).values(row))
+
+        def enrol(connection: Connection) -> None:
+            connection.execute(insert(enrolments).values(row))
             if code is not None:
                 unused = and_(codes.c.digest == code, codes.c.enrolment.is_(None))
                 used = update(codes).where(unused).values(enrolment=enrolment)
-                if (await connection.execute(used)).rowcount != 1:
+                if connection.execute(used).rowcount != 1:
                     detail = "name, number and code do not belong together"
                     raise IdentityError(ENROLMENT_REFUSED, detail)
-            await _check_signers(connection, [each.signer for each in wanted])
+            _check_signers(connection, [each.signer for each in wanted])
             count = select(func.count()).where(subjects.c.person == person)
-            if (await connection.execute(count)).scalar_one() + len(wanted) > MAX_SUBJECTS:
+            if connection.execute(count).scalar_one() + len(wanted) > MAX_SUBJECTS:
                 detail = f"a person has at most {MAX_SUBJECTS} subject ids"
                 raise IdentityError(TOO_MANY_SUBJECTS, detail)
             rows = [
@@ -272,7 +272,9 @@ class Store:
                 }
                 for each in wanted
             ]
-            await connection.execute(insert(subjects), rows)
+            connection.execute(insert(subjects), rows)
+
+        await self._database.write(enrol)
 
     async def subjects_of_enrolment(self, enrolment: str) -> list[SubjectRow]:
         """Return the subject ids of one enrolment, in the order of its signers."""
@@ -289,8 +291,9 @@ class Store:
             )
             .where(subjects.c.enrolment == enrolment)
         )
-        async with self._database.begin() as connection:
-            sent_at, wanted, sent = (await connection.execute(query)).one()
+        sent_at, wanted, sent = await self._database.read(
+            lambda connection: connection.execute(query).one()
+        )
         return int(sent_at) if wanted and sent == wanted else None
 
     async def subjects_of(self, person: int) -> list[SubjectRow]:
@@ -304,50 +307,47 @@ class Store:
 
     async def give_to(self, subject: bytes, person: int) -> None:
         """Note whose a subject id is, after a mistake."""
-        async with self._database.begin() as connection:
-            which = subjects.c.subject == subject
-            await connection.execute(update(subjects).where(which).values(person=person))
+        step = update(subjects).where(subjects.c.subject == subject).values(person=person)
+        await self._database.write(lambda connection: connection.execute(step))
 
     async def subjects_signed_by(self, signer: bytes) -> list[SubjectRow]:
         """Return the registered subjects with a signer; who had it first comes first."""
         state = subjects.c.state == SubjectState.REGISTERED.value
-        query = select(subjects).where(subjects.c.signer == signer, state)
-        async with self._database.begin() as connection:
-            order = (subjects.c.signer_since, subjects.c.place)
-            return list(map(_subject, await connection.execute(query.order_by(*order))))
+        return await self._subjects(
+            and_(subjects.c.signer == signer, state), subjects.c.signer_since
+        )
 
     async def keep_for(self, subject: bytes, consumer: bytes) -> bool:
         """Keep a free subject id for a consumer; tell whether it was still free."""
         free = and_(subjects.c.subject == subject, subjects.c.consumer.is_(None))
-        async with self._database.begin() as connection:
-            result = await connection.execute(
-                update(subjects).where(free).values(consumer=consumer)
-            )
-        return result.rowcount == 1
+        step = update(subjects).where(free).values(consumer=consumer)
+        return await self._database.write(lambda connection: connection.execute(step).rowcount == 1)
 
     async def check_signers(self, signers: Sequence[bytes]) -> None:
         """Raises `IdentityError` if a subject has, or is about to get, one of them, or one is named twice."""
-        async with self._database.begin() as connection:
-            await _check_signers(connection, signers)
+        await self._database.read(partial(_check_signers, signers=signers))
 
-    async def _subjects(self, condition: ColumnElement[bool]) -> list[SubjectRow]:
-        query = select(subjects).where(condition).order_by(subjects.c.place)
-        async with self._database.begin() as connection:
-            return list(map(_subject, await connection.execute(query)))
+    async def _subjects(
+        self, condition: ColumnElement[bool], *order: ColumnElement[int]
+    ) -> list[SubjectRow]:
+        query = select(subjects).where(condition).order_by(*order, subjects.c.place)
+        return await self._database.read(
+            lambda connection: list(map(_subject, connection.execute(query)))
+        )
 
 
-async def _put_people(connection: AsyncConnection, entries: Sequence[RegisterEntry]) -> None:
+def _put_people(connection: Connection, entries: Sequence[RegisterEntry]) -> None:
     rows = {(entry.identity.kind.value, entry.identity.number): entry for entry in entries}
     kinds = {kind for kind, _ in rows}
     for kind in kinds:
         numbers = [number for its_kind, number in rows if its_kind == kind]
         query = select(people).where(people.c.kind == kind, people.c.number.in_(numbers))
-        for known in (await connection.execute(query)).all():
+        for known in connection.execute(query).all():
             entry = rows.pop((kind, known.number))
             values = {"name": entry.identity.name, "representative": entry.representative}
             if (known.name, known.representative) != tuple(values.values()):
                 changed = update(people).where(people.c.id == known.id).values(values)
-                await connection.execute(changed)
+                connection.execute(changed)
     fresh = [
         {
             "kind": kind,
@@ -358,16 +358,16 @@ async def _put_people(connection: AsyncConnection, entries: Sequence[RegisterEnt
         for (kind, number), entry in rows.items()
     ]
     if fresh:
-        await connection.execute(insert(people), fresh)
+        connection.execute(insert(people), fresh)
 
 
-async def _check_signers(connection: AsyncConnection, signers: Sequence[bytes]) -> None:
+def _check_signers(connection: Connection, signers: Sequence[bytes]) -> None:
     if len(set(signers)) != len(signers):
         raise IdentityError(
             SIGNER_IN_USE, "a signer is named twice: each subject id has one of its own"
         )
     for column in (subjects.c.signer, recovered.c.new_signer):
-        users = await connection.execute(select(column).where(column.in_(signers)).limit(1))
+        users = connection.execute(select(column).where(column.in_(signers)).limit(1))
         if users.first() is not None:
             raise IdentityError(SIGNER_IN_USE, "a signer belongs to a subject already")
 

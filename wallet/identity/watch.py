@@ -10,8 +10,7 @@ from contextlib import suppress
 from enum import StrEnum
 from typing import Any, Final
 
-from sqlalchemy import insert, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Connection, insert, select, update
 
 from ledger.chain import contract_reads
 from ledger.chain.deploy import verify_deployment
@@ -145,8 +144,9 @@ class Watcher:
 
     async def _known(self) -> tuple[BlockRef | None, int]:
         """Return up to which block events were read, and how many they are."""
-        async with self._database.begin() as connection:
-            row = (await connection.execute(select(watched))).first()
+        row = await self._database.read(
+            lambda connection: connection.execute(select(watched)).first()
+        )
         if row is None:
             return None, 0
         return BlockRef(row.block_number, row.block_hash), row.events
@@ -169,20 +169,22 @@ class Watcher:
         if state.count != count:
             raise ChainError(f"{state.count} events, the node told of {count}")
         values = {"block_number": newest.number, "block_hash": newest.hash, "events": count}
-        async with self._database.begin() as connection:
+
+        def apply(connection: Connection) -> None:
             for event in events:
-                await _apply(connection, event)
-            changed = await connection.execute(update(watched).values(values))
-            if not changed.rowcount:
-                await connection.execute(insert(watched).values(one=_ONE, **values))
+                _apply(connection, event)
+            if not connection.execute(update(watched).values(values)).rowcount:
+                connection.execute(insert(watched).values(one=_ONE, **values))
+
+        await self._database.write(apply)
 
 
-async def _apply(connection: AsyncConnection, event: Event) -> None:
+def _apply(connection: Connection, event: Event) -> None:
     """Apply one event; subjects of other authorities are not in the database and stay out of it."""
     match event:
         case SubjectClosed(subject=subject):
-            await _change_subject(connection, subject, {"closed": True})
-            await connection.execute(
+            _change_subject(connection, subject, {"closed": True})
+            connection.execute(
                 update(recovered)
                 .where(
                     recovered.c.subject == subject,
@@ -191,31 +193,29 @@ async def _apply(connection: AsyncConnection, event: Event) -> None:
                 .values(state=RecoveryState.ENDED.value)
             )
         case SubjectOpened(subject=subject):
-            await _change_subject(connection, subject, {"closed": False})
+            _change_subject(connection, subject, {"closed": False})
         case SignerRotated(subject=subject, new_signer=signer):
             values = {"signer": signer, "signer_since": event.block.number}
-            await _change_subject(connection, subject, values)
+            _change_subject(connection, subject, values)
         case RecoveryStarted(subject=subject, new_signer=signer, effective_at=at):
             values = {"state": RecoveryState.PENDING.value, "effective_at": at}
-            await _change_recovery(connection, subject, signer, values)
+            _change_recovery(connection, subject, signer, values)
         case RecoveryVetoed(subject=subject, new_signer=signer):
             values = {"state": RecoveryState.VETOED.value}
-            await _change_recovery(connection, subject, signer, values)
+            _change_recovery(connection, subject, signer, values)
         case RecoveryCompleted(subject=subject, new_signer=signer):
             values = {"state": RecoveryState.COMPLETED.value}
-            await _change_recovery(connection, subject, signer, values)
+            _change_recovery(connection, subject, signer, values)
             values = {"signer": signer, "signer_since": event.block.number}
-            await _change_subject(connection, subject, values)
+            _change_subject(connection, subject, values)
 
 
-async def _change_subject(
-    connection: AsyncConnection, subject: bytes, values: dict[str, Any]
-) -> None:
-    await connection.execute(update(subjects).where(subjects.c.subject == subject).values(values))
+def _change_subject(connection: Connection, subject: bytes, values: dict[str, Any]) -> None:
+    connection.execute(update(subjects).where(subjects.c.subject == subject).values(values))
 
 
-async def _change_recovery(
-    connection: AsyncConnection, subject: bytes, signer: bytes, values: dict[str, Any]
+def _change_recovery(
+    connection: Connection, subject: bytes, signer: bytes, values: dict[str, Any]
 ) -> None:
     newest = (
         select(recovered.c.id)
@@ -224,4 +224,4 @@ async def _change_recovery(
         .limit(1)
         .scalar_subquery()
     )
-    await connection.execute(update(recovered).where(recovered.c.id == newest).values(values))
+    connection.execute(update(recovered).where(recovered.c.id == newest).values(values))

@@ -302,7 +302,7 @@ class Services:
             for number, keyholder in enumerate(self._addresses.keyholders, 1)
         }
         own = {
-            "DATABASE_URL": f"sqlite+aiosqlite:///{home / 'gateway.db'}",
+            "DATABASE_URL": f"sqlite:///{home / 'gateway.db'}",
             "JOURNAL": str(home / "journal"),
             "DEPLOYMENT": str(self._layout.deployment),
             "NODE_URL": self._addresses.node,

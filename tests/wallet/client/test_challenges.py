@@ -117,12 +117,12 @@ CHALLENGE = "/v1/sessions/challenge"
 @asynccontextmanager
 async def town_on(chain: Chain, home: Path) -> AsyncIterator[Town]:
     keys = admitted_keys(chain)
-    database = f"sqlite+aiosqlite:///{home}/identity.db"
+    database = f"sqlite:///{home}/identity.db"
     await import_registers(home, database)
     with handles_gateway(chain, keys.address) as handles:
         async with (
             running(chain, home, keys, handles, database=database) as identity,
-            serve_gateway(chain, home, f"sqlite+aiosqlite:///{home}/gateway.db") as gateway,
+            serve_gateway(chain, home, f"sqlite:///{home}/gateway.db") as gateway,
         ):
             await gateway.has(chain.wait_for_block())
             found = Town(gateway, identity)

@@ -45,7 +45,7 @@ async def serving(chain: Chain, home: Path, database: str) -> AsyncIterator[Iden
 @pytest.fixture
 async def identity(chain: Chain, tmp_path: Path) -> AsyncIterator[Identity]:
     """An authority on SQLite."""
-    async with serving(chain, tmp_path, f"sqlite+aiosqlite:///{tmp_path}/identity.db") as service:
+    async with serving(chain, tmp_path, f"sqlite:///{tmp_path}/identity.db") as service:
         yield service
 
 

@@ -18,8 +18,7 @@ NOW = 1_800_000_000
 
 
 async def execute(database: Database, statement: str) -> None:
-    async with database.begin() as connection:
-        await connection.execute(text(statement))
+    await database.write(lambda connection: connection.execute(text(statement)))
 
 
 async def one_person(database: Database, tmp_path: Path) -> int:
@@ -41,8 +40,7 @@ async def test_migrations_come_to_the_tables_that_the_program_uses(database_url:
     def differences(connection: Connection) -> list[object]:
         return list(compare_metadata(MigrationContext.configure(connection), metadata))
 
-    async with database.begin() as connection:
-        assert await connection.run_sync(differences) == []
+    assert await database.write(differences) == []
     await database.close()
 
 
@@ -125,7 +123,7 @@ async def test_errors_of_the_database_show_nobodys_name(database_url: str) -> No
 
 async def test_the_file_is_its_users_only(tmp_path: Path) -> None:
     path = tmp_path / "identity.db"
-    await (await open_database(f"sqlite+aiosqlite:///{path}")).close()
+    await (await open_database(f"sqlite:///{path}")).close()
     assert path.stat().st_mode & 0o077 == 0
 
 
@@ -134,8 +132,8 @@ async def test_the_file_is_its_users_only(tmp_path: Path) -> None:
     [
         "",
         "nonsense",
-        "sqlite+aiosqlite:////proc/none/identity.db",
-        "postgresql+asyncpg://nobody@127.0.0.1:1/none",
+        "sqlite:////proc/none/identity.db",
+        "postgresql+psycopg://nobody@127.0.0.1:1/none",
     ],
 )
 async def test_a_database_that_cannot_be_opened_is_said_to_be(url: str) -> None:
@@ -148,4 +146,4 @@ async def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "identity.db"
     path.write_bytes(b"no database" * 1000)
     with pytest.raises(IdentityError):
-        await open_database(f"sqlite+aiosqlite:///{path}")
+        await open_database(f"sqlite:///{path}")

@@ -280,7 +280,7 @@ async def test_an_authority_that_was_not_admitted_says_so(
 
 
 async def test_the_authority_offers_the_fee_of_its_setting(chain: Chain, tmp_path: Path) -> None:
-    keys, database = admitted_keys(chain), f"sqlite+aiosqlite:///{tmp_path}/identity.db"
+    keys, database = admitted_keys(chain), f"sqlite:///{tmp_path}/identity.db"
     await asyncio.to_thread(fund, chain, keys.address)
     with handles_gateway(chain, keys.address) as gateway:
         await import_registers(tmp_path, database)

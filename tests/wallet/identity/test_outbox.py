@@ -26,7 +26,7 @@ from wallet.identity.errors import DATABASE_UNAVAILABLE, IdentityError
 from wallet.identity.outbox import Outbox
 
 
-async def nothing(*_: object) -> None:
+def nothing(*_: object) -> None:
     """Note nothing."""
 
 
@@ -70,7 +70,7 @@ async def until_registered(chain: Chain, subject: dict[str, str]) -> None:
 
 async def test_a_call_that_the_contract_refuses_is_not_sent(chain: Chain, tmp_path: Path) -> None:
     keys = admitted_keys(chain)
-    database = await open_database(f"sqlite+aiosqlite:///{tmp_path / 'identity.db'}")
+    database = await open_database(f"sqlite:///{tmp_path / 'identity.db'}")
     async with AsyncRpc(chain.node.url) as rpc:
         outbox = Outbox(
             database, rpc, chain.deployment, finality=Finality.depth(0), private_key=keys.account
@@ -83,9 +83,9 @@ async def test_a_call_that_the_contract_refuses_is_not_sent(chain: Chain, tmp_pa
 
 async def test_a_call_whose_note_fails_is_not_sent(chain: Chain, tmp_path: Path) -> None:
     keys = admitted_keys(chain)
-    database = await open_database(f"sqlite+aiosqlite:///{tmp_path / 'identity.db'}")
+    database = await open_database(f"sqlite:///{tmp_path / 'identity.db'}")
 
-    async def fail(*_: object) -> None:
+    def fail(*_: object) -> None:
         raise IdentityError(DATABASE_UNAVAILABLE, "the disk is full")
 
     async with AsyncRpc(chain.node.url) as rpc:

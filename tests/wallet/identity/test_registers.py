@@ -14,7 +14,7 @@ from wallet.identity.store import PersonKind, Store
 async def imported(tmp_path: Path, text: str, encoding: str = "utf-8") -> int:
     path = tmp_path / "register.csv"
     path.write_text(text, encoding)
-    database = await open_database(f"sqlite+aiosqlite:///{tmp_path / 'identity.db'}")
+    database = await open_database(f"sqlite:///{tmp_path / 'identity.db'}")
     try:
         return await Store(database).import_people(read_register(path))
     finally:
@@ -24,7 +24,7 @@ async def imported(tmp_path: Path, text: str, encoding: str = "utf-8") -> int:
 async def test_a_register_is_taken_over_again_and_names_change(tmp_path: Path) -> None:
     assert await imported(tmp_path, RESIDENTS) == 2
     assert await imported(tmp_path, "\ufeff" + RESIDENTS.replace("张三", "张三丰")) == 2
-    database = await open_database(f"sqlite+aiosqlite:///{tmp_path / 'identity.db'}")
+    database = await open_database(f"sqlite:///{tmp_path / 'identity.db'}")
     person = await Store(database).person(PersonKind.RESIDENT, ZHANG["id_number"])
     await database.close()
     assert person is not None

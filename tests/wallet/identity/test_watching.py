@@ -63,7 +63,7 @@ async def test_a_node_that_drops_an_event_stops_the_authority_until_it_has_it(
             if log["topics"][0] != topic or int(log["blockNumber"], 16) <= known
         ]
 
-    database = await open_database(f"sqlite+aiosqlite:///{tmp_path / 'identity.db'}")
+    database = await open_database(f"sqlite:///{tmp_path / 'identity.db'}")
     with proxy_before(chain.node.url) as node:
         async with AsyncRpc(node.url) as rpc:
             watcher = Watcher(
@@ -98,7 +98,7 @@ async def test_a_count_that_is_of_the_next_block_is_no_missing_event(
         ahead.append(result)
         return f"0x{int(result[:66], 16) + 1:064x}{result[66:]}"
 
-    database = await open_database(f"sqlite+aiosqlite:///{tmp_path / 'identity.db'}")
+    database = await open_database(f"sqlite:///{tmp_path / 'identity.db'}")
     with proxy_before(chain.node.url) as node:
         node.lie = lie
         async with AsyncRpc(node.url) as rpc:
