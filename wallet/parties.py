@@ -13,6 +13,14 @@ from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar, overload
 
 import msgspec
 
+from ledger.api.consent import new_consent_request
+from ledger.api.supervision import (
+    AccessesAnswer,
+    AlertShown,
+    ApplicationShown,
+    AuthorizationShown,
+    HistoryEntry,
+)
 from ledger.chain import contract_calls
 from ledger.chain.deploy import verify_deployment
 from ledger.chain.deployment import Deployment, read_deployment
@@ -31,12 +39,10 @@ from wallet.citizen.enrolment import NewId, enrol_person
 from wallet.citizen.identities import Identities, Identity, PersonKeys, SignerKind
 from wallet.citizen.proposal import Less, Proposal, Unspeakable, propose, propose_each
 from wallet.client import datasets, supervision
-from wallet.client.consent_requests import new_ask
 from wallet.client.decryption import choose_fields
 from wallet.client.errors import ClientError, ErrorKind
 from wallet.client.identity import Person
 from wallet.client.party import ChainAccess, PartyKey
-from wallet.client.relays import Granted, HistoryEntry
 from wallet.client.requests import RequestBook
 from wallet.client.retry import with_retries
 from wallet.client.transactions import Mined, transact
@@ -296,7 +302,7 @@ class _Consumer(_Member):
             ProblemError: the person is not enrolled, or it is outside the purpose's bounds.
         """
         schema = await datasets.schema(self.ledger, dataset)
-        ask = new_ask(
+        ask = new_consent_request(
             consumer=self.address,
             dataset=dataset,
             purpose=purpose,
@@ -403,13 +409,13 @@ class _Provider(_Member):
         return (await deciding.register_dataset(self.ledger, self.key, terms)).dataset
 
     @_Method
-    async def applications(self) -> tuple[supervision.Application, ...]:
+    async def applications(self) -> tuple[ApplicationShown, ...]:
         """Return who applies for the provider's datasets."""
         return await deciding.applications_to_decide(self.ledger)
 
     @_Method
     async def approve(
-        self, application: supervision.Application, expires_at: int, fields: int | None = None
+        self, application: ApplicationShown, expires_at: int, fields: int | None = None
     ) -> Mined:
         """Approve an application for all fields that it asks for, or for a bitmap of fewer."""
         mask = int(application.fields) if fields is None else fields
@@ -417,7 +423,7 @@ class _Provider(_Member):
         return await deciding.approve(self.ledger, self.key, identifier, mask, expires_at)
 
     @_Method
-    async def decline(self, application: supervision.Application, reason: str) -> Mined:
+    async def decline(self, application: ApplicationShown, reason: str) -> Mined:
         """Decline an application; the reason is public for ever."""
         identifier = from_hex(application.application, 32)
         return await deciding.decline(self.ledger, self.key, identifier, reason)
@@ -438,7 +444,7 @@ class _Provider(_Member):
         return await deciding.erase(self.ledger, self.key, dataset, number, known.root, version)
 
     @_Method
-    async def accesses(self, dataset: bytes) -> supervision.AccessPage:
+    async def accesses(self, dataset: bytes) -> AccessesAnswer:
         """Return who used a dataset, the newest first, by the gateway's word."""
         return await with_retries(supervision.dataset_accesses(dataset))
 
@@ -569,7 +575,7 @@ class _Citizen(_Member):
         raise ClientError("none of the wallet's ids granted this", ErrorKind.NOT_FOUND_HERE)
 
     @_Method
-    async def authorizations(self) -> tuple[Granted, ...]:
+    async def authorizations(self) -> tuple[AuthorizationShown, ...]:
         """Return what was granted, the newest first."""
         return await past.authorizations(self.keys.signers())
 
@@ -599,7 +605,7 @@ class _Regulator(_Member):
         return await with_retries(supervision.trace(**about))
 
     @_Method
-    async def alerts(self) -> tuple[supervision.Alert, ...]:
+    async def alerts(self) -> tuple[AlertShown, ...]:
         """Return what supervision noticed."""
         return await with_retries(supervision.alerts())
 

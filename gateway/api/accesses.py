@@ -8,13 +8,13 @@ from starlette.types import Receive
 
 from gateway.access.service import Answer
 from gateway.api.dependencies import access_page, party_account, services_of
-from gateway.api.models import AccessesAnswer
 from gateway.errors import BodyError, ConflictError, ForbiddenError, ProblemError, UnknownError
 from gateway.problems import Problem, problem_of, problem_response
 from gateway.services import Services
 from ledger import failpoints
 from ledger.api import MAX_ACCESSES, KeyedSubmission, Refusal, TooManyAccessesError
 from ledger.api.access import decode_submissions, encode_result, encode_results
+from ledger.api.supervision import AccessesAnswer
 from ledger.errors import MalformedError
 from ledger.hexstr import from_hex, to_hex
 from ledger.index.queries import Selection

@@ -12,8 +12,8 @@ from typing import Any, Final
 
 from pydantic import BaseModel
 
-from gateway.api.models import AccessShown
 from gateway.store.authorizations import StoredAuthorization
+from ledger.api.supervision import AccessShown
 from ledger.hexstr import to_hex
 from ledger.index.rows import AuthorizationEntry, DatasetEntry, PartyEntry, PurposeEntry
 from ledger.typed_data import record_to_object

@@ -6,11 +6,11 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Query, Request
 from sse_starlette import EventSourceResponse
 
-from gateway.api.dependencies import Listener, services_of
-from gateway.api.models import RevocationLogs, RevocationsAnswer, RevocationShown
+from gateway.api.dependencies import Listener, encode, services_of
 from gateway.api.presenters import show_log, show_revocation
 from gateway.notifications import CHAIN
 from gateway.services import Services
+from ledger.api.supervision import RevocationLogs, RevocationsAnswer, RevocationShown
 
 router = APIRouter(prefix="/v1", tags=["consumers"])
 
@@ -43,7 +43,7 @@ async def get_revocation_logs(request: Request, since: Since = 0) -> RevocationL
     """
     part = await services_of(request).revocation_logs(since)
     return RevocationLogs(
-        logs=[show_log(log) for log in part.logs],
+        logs=tuple(map(show_log, part.logs)),
         first_block=part.first,
         last_block=part.last,
     )
@@ -65,7 +65,7 @@ async def follow_revocations(
             head = services.index.head
             page = await _page(services, since, after)
             if page.revocations:
-                yield {"event": "revocations", "data": page.model_dump_json()}
+                yield {"event": "revocations", "data": encode(page)}
             if page.next == after and services.index.head == head:
                 await listener.wait(CHAIN)
             after = page.next
@@ -87,4 +87,4 @@ async def _page(services: Services, since: int, after: int) -> RevocationsAnswer
             for event in events
             if event.name in _ENDING and event.place.block_number >= since
         ]
-    return RevocationsAnswer(revocations=found, block_number=number, next=after)
+    return RevocationsAnswer(revocations=tuple(found), block_number=number, next=after)

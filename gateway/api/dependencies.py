@@ -2,14 +2,15 @@
 
 from typing import Any, Final, TypeVar
 
-from pydantic import BaseModel
+import msgspec
 from starlette.requests import Request
 
-from gateway.api.models import AccessesAnswer
 from gateway.api.presenters import Presenter
 from gateway.auth import Principal
 from gateway.errors import ForbiddenError, UnknownError
 from gateway.services import Services
+from ledger.api.forms import Body
+from ledger.api.supervision import AccessesAnswer
 from ledger.hexstr import from_hex
 from ledger.index.queries import Selection
 from ledger.index.rows import DatasetEntry, PartyEntry, SubjectEntry
@@ -18,7 +19,7 @@ from ledger.service import request_body
 
 _PAGE: Final = 100
 
-ModelT = TypeVar("ModelT", bound=BaseModel)
+BodyT = TypeVar("BodyT", bound=Body)
 
 
 _LOOK_AGAIN: Final = 5.0
@@ -56,7 +57,7 @@ async def read_body(request: Request, limit: int) -> bytes:
     return await request_body.read_body(request, limit, services_of(request).settings.body_timeout)
 
 
-async def read_model(request: Request, model: type[ModelT]) -> ModelT:
+async def read_model(request: Request, model: type[BodyT]) -> BodyT:
     """Return what a JSON body says.
 
     Raises:
@@ -67,8 +68,8 @@ async def read_model(request: Request, model: type[ModelT]) -> ModelT:
 
 
 async def read_signed(
-    request: Request, model: type[ModelT], limit: int | None = None
-) -> tuple[bytes, ModelT]:
+    request: Request, model: type[BodyT], limit: int | None = None
+) -> tuple[bytes, BodyT]:
     """Return who signed a request (ERC-7913 bytes), and what its JSON body says.
 
     Raises:
@@ -161,12 +162,17 @@ async def access_page(
     entries = await index.accesses(selection, before=cursor, limit=_PAGE)
     releases, shower = await services.release_states(entries), Presenter(index.snapshot)
     return AccessesAnswer(
-        accesses=[shower.access(entry, releases) for entry in entries],
+        accesses=tuple([shower.access(entry, releases) for entry in entries]),
         cursor=str(entries[-1].sequence) if len(entries) == _PAGE else None,
     )
 
 
-def body_schema(model: type[BaseModel]) -> dict[str, Any]:
+def encode(answer: object) -> str:
+    """Return an answer as the JSON of an event."""
+    return msgspec.json.encode(answer).decode()
+
+
+def body_schema(model: type[Body]) -> dict[str, Any]:
     """Return what OpenAPI is told of a JSON body that the route reads itself."""
     schema = model.model_json_schema(ref_template="#/components/schemas/{model}")
     return {

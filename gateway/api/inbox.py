@@ -2,15 +2,16 @@
 
 import json
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Annotated, Any, Final
 
-import msgspec
 from fastapi import APIRouter, Path, Request
 from sse_starlette import EventSourceResponse
 
 from gateway.api.dependencies import (
     Listener,
     body_schema,
+    encode,
     party_account,
     principal_of,
     read_signed,
@@ -18,7 +19,13 @@ from gateway.api.dependencies import (
     services_of,
     subjects_of,
 )
-from gateway.api.models import (
+from gateway.api.presenters import Presenter
+from gateway.consent.inbox import GrantedAsk
+from gateway.notifications import ask_topic, inbox_topic
+from gateway.services import Services
+from gateway.store.inbox import StoredAsk
+from ledger.api import SignedLink
+from ledger.api.consent import (
     AskAnswer,
     AskCreated,
     AskTaken,
@@ -28,14 +35,7 @@ from gateway.api.models import (
     InboxEntry,
     RefusalTaken,
 )
-from gateway.api.presenters import Presenter
-from gateway.consent.inbox import Ask, GrantedAsk, ask_of
-from gateway.errors import BodyError
-from gateway.notifications import ask_topic, inbox_topic
-from gateway.services import Services
-from gateway.store.inbox import StoredAsk
-from ledger.api import SignedLink
-from ledger.hexstr import from_hex, to_hex
+from ledger.hexstr import to_hex
 from ledger.index.rows import AuthorizationEntry
 from ledger.model import Roles
 from ledger.typed_data import Authorization, record_to_object
@@ -52,9 +52,7 @@ async def give_handle(request: Request) -> HandleAnswer:
     """Give a handle to a subject's inbox: to its identity authority, or to the subject itself."""
     services = services_of(request)
     signer, wanted = await read_signed(request, HandleWanted)
-    subject = from_hex(wanted.subject)
-    given = await services.inbox.give_handle(signer, subject)
-    return HandleAnswer(handle=to_hex(given.handle), expires_at=given.expires_at)
+    return await services.inbox.give_handle(signer, wanted.subject)
 
 
 @router.post("/requests", status_code=201, openapi_extra=body_schema(AskTaken))
@@ -63,11 +61,7 @@ async def ask(request: Request) -> AskCreated:
     services = services_of(request)
     signer, taken = await read_signed(request, AskTaken)
     await require_role(request, signer, Roles.CONSUMER)
-    try:
-        wanted = msgspec.convert(taken.ask, Ask)
-    except msgspec.ValidationError as error:
-        raise BodyError(f"the ask: {error}") from error
-    kept = await services.inbox.ask(signer, from_hex(taken.handle), wanted)
+    kept = await services.inbox.ask(signer, taken.handle, taken.ask)
     services.topics.notify(inbox_topic(kept.subject))
     return AskCreated(request=kept.id)
 
@@ -97,7 +91,7 @@ async def follow_request(ask_id: AskPath, http: Request) -> EventSourceResponse:
             if found.state != told:
                 told = found.state
                 shown = await _shown(services, found)
-                yield {"event": "state", "data": shown.model_dump_json()}
+                yield {"event": "state", "data": encode(shown)}
             else:
                 await listener.wait(ask_topic(ask_id))
 
@@ -110,7 +104,7 @@ async def get_inbox(request: Request) -> InboxAnswer:
     services = services_of(request)
     subjects = await subjects_of(request)
     found = await services.inbox.waiting(subjects)
-    return InboxAnswer(requests=[_entry(services, one) for one in found])
+    return InboxAnswer(tuple(_entry(services, kept) for kept in found))
 
 
 @router.get("/inbox/events", response_class=EventSourceResponse)
@@ -135,8 +129,8 @@ async def follow_inbox(request: Request) -> EventSourceResponse:
             ids = tuple(one.id for one in found)
             if ids != told:
                 told = ids
-                shown = InboxAnswer(requests=[_entry(services, one) for one in found])
-                yield {"event": "requests", "data": shown.model_dump_json()}
+                shown = InboxAnswer(tuple(_entry(services, kept) for kept in found))
+                yield {"event": "requests", "data": encode(shown)}
             await listener.wait(*(inbox_topic(subject.id) for subject in subjects))
 
     return EventSourceResponse(events())
@@ -167,19 +161,18 @@ async def _shown(services: Services, found: GrantedAsk) -> AskAnswer:
     link = await _link(services, kept.authorization, granted.record)
     approval = granted.approval
     names = await (await services.fresh_index()).names_at_grant([kept.authorization])
-    return answer.model_copy(
-        update={
-            "subject": to_hex(kept.subject),
-            "authorization_id": to_hex(kept.authorization),
-            "authorization": record_to_object(granted.record),
-            "approval": None
-            if approval is None
-            else {"signer": to_hex(approval.signer), "signature": to_hex(approval.signature)},
-            "consumer_name": names.get(kept.authorization),
-            "link": None if link is None else record_to_object(link.link),
-            "link_signature": None if link is None else to_hex(link.signature),
-            "transaction": None if granted.transaction is None else to_hex(granted.transaction),
-        }
+    return replace(
+        answer,
+        subject=to_hex(kept.subject),
+        authorization_id=to_hex(kept.authorization),
+        authorization=record_to_object(granted.record),
+        approval=None
+        if approval is None
+        else {"signer": to_hex(approval.signer), "signature": to_hex(approval.signature)},
+        consumer_name=names.get(kept.authorization),
+        link=None if link is None else record_to_object(link.link),
+        link_signature=None if link is None else to_hex(link.signature),
+        transaction=None if granted.transaction is None else to_hex(granted.transaction),
     )
 
 
@@ -214,7 +207,7 @@ def _entry(services: Services, kept: StoredAsk) -> InboxEntry:
         subject=to_hex(kept.subject),
         consumer=to_hex(kept.consumer),
         consumer_name=shower.party_name(kept.consumer),
-        ask=json.loads(msgspec.json.encode(ask_of(kept))),
+        ask=json.loads(kept.body),
         created_at=kept.created_at,
         expires_at=kept.expires_at,
     )

@@ -2,11 +2,14 @@
 
 import json
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
-from gateway.api.models import (
+from gateway.store.alerts import StoredAlert
+from gateway.store.authorizations import StoredAuthorization
+from gateway.store.releases import access_id
+from ledger.api.supervision import (
     AccessShown,
     AlertShown,
     ApplicationShown,
@@ -17,9 +20,6 @@ from gateway.api.models import (
     ReleaseState,
     RevocationShown,
 )
-from gateway.store.alerts import StoredAlert
-from gateway.store.authorizations import StoredAuthorization
-from gateway.store.releases import access_id
 from ledger.chain.eth_methods import Log
 from ledger.hexstr import from_hex, to_hex
 from ledger.index.rows import (
@@ -32,6 +32,8 @@ from ledger.index.rows import (
 )
 from ledger.model import ZERO_WORD, Outcome
 from ledger.typed_data import record_to_object
+
+ShownT = TypeVar("ShownT")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,19 +75,11 @@ class Presenter:
         return "" if found is None else found.code
 
     def access(self, entry: AccessEntry, releases: ReleaseStates) -> AccessShown:
-        access = access_id(entry)
-        shown = self._shown(entry) | {
-            "access": to_hex(access),
-            "outcome": entry.outcome.title,
-            "outcome_number": int(entry.outcome),
-            "release": releases.of(access, entry),
-            "nonce": str(entry.nonce),
-        }
-        return AccessShown(**shown)
+        return self._shown(AccessShown, entry, **_access(entry, releases))
 
     def access_in_history(self, entry: AccessEntry, releases: ReleaseStates) -> HistoryEntry:
-        shown = self.access(entry, releases).model_dump()
-        return HistoryEntry(**shown | {"kind": "access", "authorization": shown["basis"]})
+        more = {"kind": "access", "authorization": to_hex(entry.basis)}
+        return self._shown(HistoryEntry, entry, **_access(entry, releases) | more)
 
     def event_in_history(self, entry: EventEntry) -> HistoryEntry:
         members = _members(entry)
@@ -96,9 +90,7 @@ class Presenter:
         sequence = members.get("sequence", 0)
         return HistoryEntry(
             kind=entry.name,
-            at=entry.place.timestamp,
-            block_number=entry.place.block_number,
-            transaction=to_hex(entry.place.transaction),
+            **_place(entry.place),
             subject=str(members.get("subject", "")),
             authorization=str(members.get("authorization", "")),
             consumer=consumer,
@@ -113,51 +105,62 @@ class Presenter:
         self, entry: AuthorizationEntry, signed: StoredAuthorization | None
     ) -> AuthorizationShown:
         record = None if signed is None else record_to_object(signed.record)
-        return AuthorizationShown(**self._shown(entry), authorization=record)
+        return self._shown(AuthorizationShown, entry, authorization=record)
 
     def application(self, entry: ApplicationEntry) -> ApplicationShown:
-        return ApplicationShown(
-            **self._shown(entry), application=to_hex(entry.id), decided=entry.state != "pending"
-        )
+        names = {"application": to_hex(entry.id), "decided": entry.state != "pending"}
+        return self._shown(ApplicationShown, entry, **names)
 
     def alert(self, alert: StoredAlert) -> AlertShown:
-        return AlertShown(**self._shown(alert) | {"suspended_until": alert.suspended_until})
+        return self._shown(AlertShown, alert, suspended_until=alert.suspended_until)
 
-    def _shown(self, entry: msgspec.Struct) -> dict[str, Any]:
-        """Return what an entry says as JSON has it: with names beside ids, and where it is on chain.
+    def _shown(self, kind: type[ShownT], entry: msgspec.Struct, **more: object) -> ShownT:
+        """Return an entry as a message has it: with names beside ids, and where it is on chain.
 
         Bytes are hex, sets of fields decimal; what there is not is an empty string.
         """
-        found = {name: getattr(entry, name) for name in entry.__struct_fields__}
-        shown: dict[str, Any] = {
-            "consumer_name": self.party_name(found.get("consumer") or b""),
-            "dataset_title": self.dataset_title(found.get("dataset")),
-            "purpose_code": self.purpose_code(found.get("purpose", b"")),
+        members = {name: getattr(entry, name) for name in entry.__struct_fields__}
+        shown: dict[str, object] = {
+            "consumer_name": self.party_name(members.get("consumer") or b""),
+            "dataset_title": self.dataset_title(members.get("dataset")),
+            "purpose_code": self.purpose_code(members.get("purpose", b"")),
         }
-        for name, value in found.items():
+        for name, value in members.items():
             if isinstance(value, Place):
-                shown |= {
-                    "at": value.timestamp,
-                    "block_number": value.block_number,
-                    "block_hash": to_hex(value.block_hash),
-                    "transaction": to_hex(value.transaction),
-                }
+                shown |= _place(value) | {"block_hash": to_hex(value.block_hash)}
             elif value is None or (name == "item" and value == ZERO_WORD):
                 shown[name] = ""
             elif isinstance(value, bytes):
                 shown[name] = to_hex(value)
             else:
                 shown[name] = str(value) if name == "fields" else value
-        return shown
+        return msgspec.convert(shown | more, kind)
+
+
+def _access(entry: AccessEntry, releases: ReleaseStates) -> dict[str, Any]:
+    access = access_id(entry)
+    return {
+        "access": to_hex(access),
+        "outcome": entry.outcome.title,
+        "outcome_number": int(entry.outcome),
+        "release": releases.of(access, entry),
+        "nonce": str(entry.nonce),
+    }
+
+
+def _place(place: Place) -> dict[str, Any]:
+    return {
+        "at": place.timestamp,
+        "block_number": place.block_number,
+        "transaction": to_hex(place.transaction),
+    }
 
 
 def show_event(entry: EventEntry) -> EventShown:
     return EventShown(
         key=entry.key,
         name=entry.name,
-        at=entry.place.timestamp,
-        block_number=entry.place.block_number,
-        transaction=to_hex(entry.place.transaction),
+        **_place(entry.place),
         log_index=entry.log_index,
         members=_members(entry),
     )
@@ -170,9 +173,7 @@ def show_revocation(entry: EventEntry) -> RevocationShown:
         name=entry.name,
         authorization=str(members.get("authorization", "")),
         subject=str(members.get("subject", "")),
-        block_number=entry.place.block_number,
-        at=entry.place.timestamp,
-        transaction=to_hex(entry.place.transaction),
+        **_place(entry.place),
     )
 
 
@@ -183,7 +184,7 @@ def show_log(log: Log) -> LogShown:
         at=int(log.block_timestamp or "0x0", 16),
         transaction=log.transaction_hash,
         log_index=int(log.log_index, 16),
-        topics=list(log.topics),
+        topics=log.topics,
         data=log.data,
     )
 

@@ -11,9 +11,9 @@ from gateway.api.dependencies import (
     require_role,
     services_of,
 )
-from gateway.api.models import AccessesAnswer, ApplicationsAnswer
 from gateway.api.presenters import Presenter
 from gateway.errors import ForbiddenError
+from ledger.api.supervision import AccessesAnswer, ApplicationsAnswer
 from ledger.index.queries import Selection
 from ledger.model import Roles
 
@@ -50,4 +50,4 @@ async def get_applications(request: Request) -> ApplicationsAnswer:
         index.applications(provider=party) if provides else index.applications(consumer=party)
     )
     shower = Presenter(index.snapshot)
-    return ApplicationsAnswer(applications=[shower.application(entry) for entry in found])
+    return ApplicationsAnswer(tuple(map(shower.application, found)))

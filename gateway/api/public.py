@@ -3,114 +3,31 @@
 import json
 from typing import Annotated, Any
 
+import msgspec
 from fastapi import APIRouter, Path, Request, Response
-from pydantic import BaseModel
 
 from gateway.api.dependencies import dataset_of, services_of
-from gateway.api.models import Address, Hash
 from gateway.errors import UnknownError
 from gateway.services import Services
+from ledger.api.catalogue import (
+    DatasetShown,
+    PartiesAnswer,
+    PartyShown,
+    PublicationShown,
+    PurposesAnswer,
+    PurposeShown,
+    StatsAnswer,
+    TextShown,
+)
 from ledger.chain.deployment import encode_deployment
 from ledger.hexstr import from_hex, to_hex
 from ledger.index.rows import DatasetEntry, PartyEntry, Snapshot
-from ledger.model import Class, Roles
+from ledger.model import CLASSES, Roles
 from ledger.plain_text import iso_moment
 
 router = APIRouter(prefix="/v1", tags=["public"])
 
-_CLASSES = {
-    Class.UNCONDITIONAL: "Unconditional",
-    Class.CONDITIONAL: "Conditional",
-    Class.NOT_SHARED: "NotShared",
-}
-
-
-class PublicationShown(BaseModel):
-    """The newest version of a dataset on chain."""
-
-    version: int
-    root: Hash
-    count: int
-    published_at: int
-
-
-class DatasetShown(BaseModel):
-    """A dataset of the catalogue."""
-
-    dataset: Hash
-    code: str
-    title: str
-    fields: list[str]
-    sharing: str
-    open: str
-    grade: int
-    personal: bool
-    update_cycle: int
-    withdrawn: bool
-    provider: Address
-    provider_name: str
-    publication: PublicationShown | None
-    served: int | None
-    """Newest version that this gateway serves."""
-
-
-class TextShown(BaseModel):
-    """A purpose's text in one language."""
-
-    language: str
-    template: str
-
-
-class PurposeShown(BaseModel):
-    """A purpose and its bounds."""
-
-    purpose: Hash
-    code: str
-    texts: list[TextShown]
-    max_validity: int
-    max_uses: int
-    min_interval: int
-    retention: int
-    active: bool
-    fields: dict[str, str]
-    """For each dataset the bitmap of fields that it may ever use."""
-
-
-class PurposesAnswer(BaseModel):
-    """All purposes."""
-
-    purposes: list[PurposeShown]
-
-
-class PartyShown(BaseModel):
-    """A party."""
-
-    address: Address
-    name: str
-    roles: list[str]
-    active: bool
-    restricted_until: int
-    restriction: str
-    encryption_key: str
-
-
-class PartiesAnswer(BaseModel):
-    """All parties that were ever admitted."""
-
-    parties: list[PartyShown]
-
-
-class StatsAnswer(BaseModel):
-    """Some numbers, as of a block."""
-
-    datasets: int
-    publications: int
-    parties: int
-    subjects: int
-    authorizations: int
-    accesses: int
-    allowed: int
-    block_number: int
+_CLASSES = {number: name for name, number in CLASSES.items()}
 
 
 @router.get("/catalogue", response_class=Response)
@@ -149,11 +66,11 @@ async def get_purposes(request: Request) -> PurposesAnswer:
     """Show all purposes."""
     snapshot = services_of(request).index.snapshot
     return PurposesAnswer(
-        purposes=[
+        tuple(
             PurposeShown(
                 purpose=to_hex(purpose.id),
                 code=purpose.code,
-                texts=[TextShown(language=name, template=text) for name, text in purpose.texts],
+                texts=tuple(TextShown(*text) for text in purpose.texts),
                 max_validity=purpose.max_validity,
                 max_uses=purpose.max_uses,
                 min_interval=purpose.min_interval,
@@ -162,7 +79,7 @@ async def get_purposes(request: Request) -> PurposesAnswer:
                 fields={to_hex(dataset): str(mask) for dataset, mask in purpose.fields.items()},
             )
             for purpose in snapshot.purposes.values()
-        ]
+        )
     )
 
 
@@ -170,7 +87,7 @@ async def get_purposes(request: Request) -> PurposesAnswer:
 async def get_parties(request: Request) -> PartiesAnswer:
     """Show all parties."""
     parties = services_of(request).index.snapshot.parties.values()
-    return PartiesAnswer(parties=[_party(party) for party in parties])
+    return PartiesAnswer(tuple(map(_party, parties)))
 
 
 @router.get("/parties/{address}")
@@ -197,17 +114,8 @@ async def get_deployment(request: Request) -> Response:
 async def get_stats(request: Request) -> StatsAnswer:
     """Give some numbers."""
     index = services_of(request).index
-    stats = await index.stats()
-    return StatsAnswer(
-        datasets=stats.datasets,
-        publications=stats.publications,
-        parties=stats.parties,
-        subjects=stats.subjects,
-        authorizations=stats.authorizations,
-        accesses=stats.accesses,
-        allowed=stats.allowed,
-        block_number=index.head.number,
-    )
+    stats = msgspec.structs.asdict(await index.stats())
+    return StatsAnswer(**stats, block_number=index.head.number)
 
 
 async def _shown(services: Services, found: DatasetEntry) -> DatasetShown:
@@ -226,7 +134,7 @@ async def _shown(services: Services, found: DatasetEntry) -> DatasetShown:
         dataset=to_hex(found.id),
         code=found.code,
         title=found.title,
-        fields=list(found.fields),
+        fields=found.fields,
         sharing=_CLASSES[found.sharing],
         open=_CLASSES[found.open],
         grade=found.grade,
@@ -244,7 +152,9 @@ def _party(party: PartyEntry) -> PartyShown:
     return PartyShown(
         address=to_hex(party.address),
         name=party.name,
-        roles=[str(role.name).title().replace("_", "") for role in Roles if role in party.roles],
+        roles=tuple(
+            str(role.name).title().replace("_", "") for role in Roles if role in party.roles
+        ),
         active=party.active,
         restricted_until=party.restricted_until,
         restriction=party.restriction,

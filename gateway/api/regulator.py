@@ -7,23 +7,23 @@ from typing import Annotated, Any, Final
 import msgspec
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import StreamingResponse
-from pydantic import BaseModel
 from sse_starlette import EventSourceResponse
 
 from gateway.api.dependencies import (
     Listener,
+    encode,
     party_account,
     principal_of,
     require_role,
     services_of,
 )
-from gateway.api.models import AlertsAnswer, TraceAnswer
 from gateway.api.presenters import Presenter, show_event
 from gateway.errors import BodyError
 from gateway.notifications import ALERTS, CHAIN
 from gateway.services import Services
 from gateway.store.authorizations import AuthorizationStore
 from gateway.store.releases import JournalEntry
+from ledger.api.supervision import AlertsAnswer, TraceAnswer
 from ledger.hexstr import from_hex, to_hex
 from ledger.index.queries import Selection
 from ledger.index.rows import AuthorizationEntry
@@ -82,9 +82,8 @@ async def _new(services: Services, place: FeedPlace) -> AsyncIterator[dict[str, 
         yield _message("alerts", place.alert, map(shower.alert, alerts))
 
 
-def _message(kind: str, last: int, shown: Iterable[BaseModel]) -> dict[str, Any]:
-    listed = ",".join(one.model_dump_json() for one in shown)
-    return {"event": kind, "id": f"{kind}:{last}", "data": f"[{listed}]"}
+def _message(kind: str, last: int, shown: Iterable[object]) -> dict[str, Any]:
+    return {"event": kind, "id": f"{kind}:{last}", "data": encode(list(shown))}
 
 
 class _Released(msgspec.Struct):
@@ -224,7 +223,7 @@ async def get_alerts(request: Request, after: NumberQuery = None) -> AlertsAnswe
     services = await _for_regulator(request)
     shower = Presenter(services.index.snapshot)
     found = await services.alerts.list(after or 0, _PAGE)
-    return AlertsAnswer(alerts=[shower.alert(one) for one in found])
+    return AlertsAnswer(tuple(map(shower.alert, found)))
 
 
 @router.get("/feed", response_class=EventSourceResponse)
@@ -346,9 +345,9 @@ async def _traced(
     releases = await services.release_states(accesses[:_PAGE])
     shower = Presenter(index.snapshot)
     return TraceAnswer(
-        accesses=[shower.access(entry, releases) for entry in accesses[:_PAGE]],
-        events=[show_event(entry) for entry in events[:_PAGE]],
-        authorizations=[shower.authorization(one, signed.get(one.id)) for one in granted],
+        accesses=tuple(shower.access(entry, releases) for entry in accesses[:_PAGE]),
+        events=tuple(map(show_event, events[:_PAGE])),
+        authorizations=tuple(shower.authorization(one, signed.get(one.id)) for one in granted),
         next_access=accesses[_PAGE - 1].sequence if len(accesses) >= _PAGE else None,
         next_event=events[_PAGE - 1].key if len(events) >= _PAGE else None,
     )

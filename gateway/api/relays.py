@@ -2,12 +2,16 @@
 
 import asyncio
 from contextlib import suppress
-from typing import Annotated, Final, TypeVar
+from typing import Annotated, Final
 
 from fastapi import APIRouter, Path, Request
 
 from gateway.api.dependencies import body_schema, read_model, services_of
-from gateway.api.models import (
+from gateway.consent.relays import Act, Grant, Relayed
+from gateway.notifications import ask_topic
+from gateway.services import Services
+from ledger.api import SignedLink
+from ledger.api.relay import (
     Approval,
     AuthorizationToRelay,
     ConfirmationToRelay,
@@ -17,39 +21,18 @@ from gateway.api.models import (
     RelayedAnswer,
     RevocationToRelay,
     RotationToRelay,
-    SignedObject,
     TransactionTerms,
     VetoToRelay,
 )
-from gateway.consent.relays import Act, Grant, Relayed
-from gateway.errors import BodyError
-from gateway.notifications import ask_topic
-from gateway.services import Services
-from ledger.api import SignedLink
 from ledger.chain import contract_calls
 from ledger.chain.transactions import GAS_CAP
-from ledger.errors import LedgerError
 from ledger.hexstr import from_hex, to_hex
-from ledger.typed_data import (
-    Authorization,
-    Confirmation,
-    Freeze,
-    GuardianAppointment,
-    RecoveryVeto,
-    Revocation,
-    SignedRecord,
-    SignerRotation,
-    SubjectLink,
-    record_from_object,
-    struct_hash,
-)
+from ledger.typed_data import struct_hash
 
 router = APIRouter(prefix="/v1", tags=["relays"])
 
 _TIMEOUT: Final = 2.0
 """Seconds to wait for the index after a relay."""
-
-_RecordT = TypeVar("_RecordT", bound=SignedRecord)
 
 
 @router.post("/authorizations", openapi_extra=body_schema(AuthorizationToRelay))
@@ -57,8 +40,7 @@ async def authorize(request: Request) -> RelayedAnswer:
     """Bring a signed authorization on chain. What is on chain already is answered alike."""
     services = services_of(request)
     taken = await read_model(request, AuthorizationToRelay)
-    record = _record(Authorization, taken.authorization)
-    link = SignedLink(_record(SubjectLink, taken.link), from_hex(taken.link_signature))
+    record, link = taken.authorization, SignedLink(taken.link, taken.link_signature)
     grant = Grant(record, _approval(taken.approval), link, taken.request)
     done = await services.relays.authorize(grant)
     if taken.request is not None:
@@ -70,7 +52,7 @@ async def authorize(request: Request) -> RelayedAnswer:
 async def revoke(request: Request) -> RelayedAnswer:
     """Bring a signed revocation on chain: from the next block on the authorization opens nothing."""
     taken = await read_model(request, RevocationToRelay)
-    record = _record(Revocation, taken.revocation)
+    record = taken.revocation
     return await _act(request, record, taken.approval, record.authorization)
 
 
@@ -78,7 +60,7 @@ async def revoke(request: Request) -> RelayedAnswer:
 async def confirm(request: Request) -> RelayedAnswer:
     """Bring on chain that a new key stands by an authorization of the old one."""
     taken = await read_model(request, ConfirmationToRelay)
-    record = _record(Confirmation, taken.confirmation)
+    record = taken.confirmation
     return await _act(request, record, taken.approval, record.authorization)
 
 
@@ -86,28 +68,28 @@ async def confirm(request: Request) -> RelayedAnswer:
 async def freeze(request: Request) -> RelayedAnswer:
     """Bring a signed freeze, or its end, on chain."""
     taken = await read_model(request, FreezeToRelay)
-    return await _act(request, _record(Freeze, taken.freeze), taken.approval)
+    return await _act(request, taken.freeze, taken.approval)
 
 
 @router.post("/rotations", openapi_extra=body_schema(RotationToRelay))
 async def rotate(request: Request) -> RelayedAnswer:
     """Bring a signed change of a subject's signer on chain."""
     taken = await read_model(request, RotationToRelay)
-    return await _act(request, _record(SignerRotation, taken.rotation), taken.approval)
+    return await _act(request, taken.rotation, taken.approval)
 
 
 @router.post("/vetoes", openapi_extra=body_schema(VetoToRelay))
 async def veto(request: Request) -> RelayedAnswer:
     """Bring the old key's veto against a recovery on chain."""
     taken = await read_model(request, VetoToRelay)
-    return await _act(request, _record(RecoveryVeto, taken.veto), taken.approval)
+    return await _act(request, taken.veto, taken.approval)
 
 
 @router.post("/guardians", openapi_extra=body_schema(GuardianToRelay))
 async def appoint(request: Request) -> RelayedAnswer:
     """Bring the appointment or dismissal of a guardian on chain."""
     taken = await read_model(request, GuardianToRelay)
-    return await _act(request, _record(GuardianAppointment, taken.appointment), taken.approval)
+    return await _act(request, taken.appointment, taken.approval)
 
 
 @router.post("/transactions", openapi_extra=body_schema(RawTransaction))
@@ -115,7 +97,7 @@ async def transact(request: Request) -> RelayedAnswer:
     """Relay a party's own transaction, only to the five contracts."""
     services = services_of(request)
     taken = await read_model(request, RawTransaction)
-    return await _answer(services, await services.relays.transact(from_hex(taken.raw)))
+    return await _answer(services, await services.relays.transact(taken.raw))
 
 
 @router.get("/transactions/{address}")
@@ -141,15 +123,8 @@ async def _act(
     return await _answer(services, done, authorization)
 
 
-def _record(kind: type[_RecordT], value: SignedObject) -> _RecordT:
-    try:
-        return record_from_object(kind, value)
-    except LedgerError as error:
-        raise BodyError(str(error)) from error
-
-
 def _approval(approval: Approval) -> contract_calls.Approval:
-    return contract_calls.Approval(from_hex(approval.signer), from_hex(approval.signature))
+    return contract_calls.Approval(approval.signer, approval.signature)
 
 
 async def _answer(

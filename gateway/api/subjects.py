@@ -6,10 +6,10 @@ from fastapi import APIRouter, Path, Query, Request
 
 from gateway.api.consent_receipts import ConsentReceipt, make_receipt
 from gateway.api.dependencies import services_of, subjects_of
-from gateway.api.models import AuthorizationsAnswer, HistoryAnswer, HistoryEntry
 from gateway.api.presenters import Presenter
 from gateway.errors import BodyError, UnknownError
 from gateway.store.releases import access_id
+from ledger.api.supervision import AuthorizationsAnswer, HistoryAnswer, HistoryEntry
 from ledger.hexstr import from_hex
 from ledger.index.queries import Selection
 from ledger.index.rows import AccessEntry, EventEntry, PartyEntry
@@ -38,8 +38,8 @@ async def get_authorizations(request: Request, cursor: Cursor = None) -> Authori
     signed = await services.authorizations.find([entry.id for _, entry in found])
     shown = [shower.authorization(entry, signed.get(entry.id)) for _, entry in found]
     return AuthorizationsAnswer(
-        authorizations=[one for one in shown if one.authorization is not None],
-        elsewhere=[one for one in shown if one.authorization is None],
+        authorizations=tuple(each for each in shown if each.authorization is not None),
+        elsewhere=tuple(each for each in shown if each.authorization is None),
         cursor=str(found[-1][0]) if len(found) == _PAGE else None,
     )
 
@@ -68,7 +68,7 @@ async def get_history(request: Request, cursor: Cursor = None) -> HistoryAnswer:
             entries.append(shower.event_in_history(one))
     more = len(page) == _PAGE
     following = f"{sequence or _NOWHERE}.{key or _NOWHERE}" if more else None
-    return HistoryAnswer(entries=entries, cursor=following)
+    return HistoryAnswer(entries=tuple(entries), cursor=following)
 
 
 @router.get("/receipts/{access}")

@@ -7,7 +7,6 @@ from hashlib import sha256
 from typing import Annotated, Any, Final, TypeVar
 
 from fastapi import APIRouter, Path, Query, Request, Response
-from pydantic import BaseModel, Field
 
 from gateway.api.dependencies import (
     body_schema,
@@ -17,14 +16,22 @@ from gateway.api.dependencies import (
     require_role,
     services_of,
 )
-from gateway.api.models import Hash, Taken
 from gateway.auth import verify_digest
 from gateway.errors import ConflictError, ForbiddenError, UnauthenticatedError, UnknownError
 from gateway.publishing.ingest import UploadRules
 from gateway.services import Services
 from gateway.store.uploads import Upload
+from ledger.api.uploads import (
+    ErasureWanted,
+    PublishWanted,
+    Sealed,
+    Served,
+    UploadBegun,
+    UploadShown,
+    UploadWanted,
+)
 from ledger.crypto.merkle import TreeHead
-from ledger.hexstr import from_hex, to_hex
+from ledger.hexstr import to_hex
 from ledger.index.index import Index
 from ledger.index.rows import DatasetEntry, ErasureEntry, PublicationEntry
 from ledger.model import Roles
@@ -44,62 +51,6 @@ UploadPath = Annotated[str, Path(pattern="^[0-9a-f]{32}$")]
 _LINES: Final[dict[str, Any]] = {
     "requestBody": {"required": True, "content": {_NDJSON: {"schema": {"type": "string"}}}}
 }
-
-
-class UploadWanted(Taken):
-    """Zero for all records, else the version that the upload changes."""
-
-    base: Annotated[int, Field(ge=0, lt=2**62)] = 0
-
-
-class UploadBegun(BaseModel):
-    """An upload, and how many lines it has."""
-
-    upload: str
-    received: int
-
-
-class UploadShown(BaseModel):
-    """How far an upload is."""
-
-    upload: str
-    state: str
-    """open, sealing, sealed or served."""
-    base: int
-    received: int
-    records: int
-    root: Hash | None
-    count: int | None
-
-
-class Sealed(BaseModel):
-    """Root and count of the whole version."""
-
-    root: Hash
-    count: int
-
-
-class PublishWanted(Taken):
-    """As which version on chain."""
-
-    version: Annotated[int, Field(gt=0, lt=2**62)]
-
-
-class Served(BaseModel):
-    """A version that is served from now on."""
-
-    dataset: Hash
-    version: int
-    root: Hash
-    count: int
-    served_from_block: int
-
-
-class ErasureWanted(Taken):
-    """The transaction that set the tombstone, and the record's number."""
-
-    number: Annotated[int, Field(ge=0, lt=2**64)]
-    transaction: Hash
 
 
 @router.post(
@@ -212,7 +163,7 @@ async def erase_record(dataset: DatasetPath, request: Request) -> Response:
     services = services_of(request)
     signer, wanted = await read_signed(request, ErasureWanted)
     found = _provided(await dataset_of(request, dataset), signer)
-    tombstone = await _tombstone(services, found, from_hex(wanted.transaction))
+    tombstone = await _tombstone(services, found, wanted.transaction)
     await services.publishing.erase(tombstone)
     return Response(status_code=204)
 

@@ -10,7 +10,7 @@ else: neither handle nor ask outlives that. Both bear block times, so that no cl
 
 import secrets
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -19,13 +19,14 @@ from gateway.access.read_after_write import Freshness
 from gateway.errors import BodyError, ForbiddenError, RefusedError, UnavailableError, UnknownError
 from gateway.store.authorizations import AuthorizationStore, StoredAuthorization
 from gateway.store.inbox import InboxStore, StoredAsk
+from ledger.api.consent import ConsentRequest, HandleAnswer
 from ledger.chain import eth_methods
 from ledger.chain.contract_calls import encode_call
 from ledger.chain.reverts import revert_in
 from ledger.chain.rpc import AsyncRpc, CallError, RpcError
-from ledger.crypto.statement import case_reference, format_reference, parse_reference
+from ledger.crypto.statement import format_reference, parse_reference
 from ledger.errors import LedgerError
-from ledger.hexstr import ADDRESS_LENGTH, from_hex
+from ledger.hexstr import to_hex
 from ledger.index.rows import SubjectEntry
 from ledger.plain_text import MAX_MESSAGE, verify_optional_text
 from ledger.policy import LATEST_START
@@ -34,65 +35,14 @@ HANDLE_LIFETIME: Final = 24 * 3600
 """Seconds for which a handle can be used."""
 
 _HANDLE: Final = 32
-_HASH: Final = 32
 _LONGEST: Final = 31 * 24 * 3600
 """Seconds for which an ask may wait."""
-_WORD: Final = 1 << 256
-
-
-class Ask(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What a consumer asks a person for, as JSON.
-
-    Raises:
-        BodyError: On `check_ask`, when a member does not have its form.
-    """
-
-    consumer: str
-    dataset: str
-    item: str
-    purpose: str
-    fields: str
-    """Bitmap, in decimal."""
-    case_number: str
-    case_salt: str
-    case_reference: str
-    reference: str
-    """128 random bits (`ledger.crypto.statement.new_reference`), which end the statement."""
-    not_before: int
-    expires_at: int
-    max_uses: int
-    min_interval: int
-    deadline: int
-    """Until when the person may answer."""
-    message: str = ""
-
-
-class Terms(msgspec.Struct, frozen=True):
-    """What an ask would authorize, in bytes."""
-
-    consumer: bytes
-    dataset: bytes
-    item: bytes
-    purpose: bytes
-    fields: int
-    case_reference: bytes
-    not_before: int
-    expires_at: int
-    max_uses: int
-    min_interval: int
 
 
 class GrantedAsk(msgspec.Struct, frozen=True):
     ask: StoredAsk
     state: str
     authorization: StoredAuthorization | None
-
-
-class HandleGiven(msgspec.Struct, frozen=True):
-    """A handle, shown once: only its hash is kept."""
-
-    handle: bytes
-    expires_at: int
 
 
 class Inbox:
@@ -115,7 +65,7 @@ class Inbox:
         self._authorizations = authorizations
         self._clock = clock
 
-    async def give_handle(self, signer: bytes, subject: bytes) -> HandleGiven:
+    async def give_handle(self, signer: bytes, subject: bytes) -> HandleAnswer:
         """Return a new handle for a subject, to the subject itself or to its identity authority.
 
         Raises:
@@ -133,9 +83,11 @@ class Inbox:
             raise ForbiddenError("the subject id is closed")
         handle, expires_at = secrets.token_bytes(_HANDLE), at + HANDLE_LIFETIME
         await self._store.put_handle(handle, subject, expires_at)
-        return HandleGiven(handle, expires_at)
+        return HandleAnswer(to_hex(handle), expires_at)
 
-    async def ask(self, consumer: bytes, handle: bytes, ask: Ask) -> StoredAsk:
+    async def ask(
+        self, consumer: bytes, handle: bytes, members: Mapping[str, str | int]
+    ) -> StoredAsk:
         """Put an ask into the inbox that a handle leads to. Idempotent by its reference number.
 
         Raises:
@@ -146,10 +98,10 @@ class Inbox:
             ConflictError: Something else was asked under this reference number.
         """
         now, at = int(self._clock()), self._freshness.time
-        terms = check_ask(ask, now)
-        if terms.consumer != consumer:
+        ask = check_ask(members, now)
+        if ask.consumer != consumer:
             raise ForbiddenError("an ask is in the name of whoever signs the request")
-        await self._check_bounds(terms)
+        await self._check_bounds(ask)
         used = await self._store.use_handle(handle, consumer, now)
         known = await self._freshness.subject(used.subject)
         if not _is_for(known, used.expires_at - HANDLE_LIFETIME):
@@ -157,10 +109,10 @@ class Inbox:
         kept = StoredAsk(
             id=secrets.token_hex(16),
             consumer=consumer,
-            reference=_reference(ask.reference),
+            reference=format_reference(parse_reference(ask.reference)),
             subject=used.subject,
             state="pending",
-            body=msgspec.json.encode(ask),
+            body=ask.encode(),
             reason="",
             authorization=None,
             created_at=at,
@@ -205,18 +157,18 @@ class Inbox:
             raise UnknownError("request")
         return await self._store.refuse(ask, reason)
 
-    async def _check_bounds(self, terms: Terms) -> None:
+    async def _check_bounds(self, ask: ConsentRequest) -> None:
         data = encode_call(
             "Agreements",
             "requireWithinBounds",
-            terms.consumer,
-            terms.dataset,
-            terms.purpose,
-            terms.fields,
+            ask.consumer,
+            ask.dataset,
+            ask.purpose,
+            ask.fields,
             # Zero begins with the grant, which is not before now.
-            max(terms.expires_at - max(terms.not_before, int(self._clock())), 0),
-            terms.max_uses,
-            terms.min_interval,
+            max(ask.expires_at - max(ask.not_before, int(self._clock())), 0),
+            ask.max_uses,
+            ask.min_interval,
         )
         try:
             await self._rpc.send(eth_methods.call(self._agreements, data))
@@ -236,43 +188,25 @@ def _is_for(subject: SubjectEntry | None, at: int) -> bool:
     return subject is not None and not subject.closed and at > subject.links_from
 
 
-def check_ask(ask: Ask, now: int) -> Terms:
-    """Return what an ask would authorize.
+def check_ask(members: Mapping[str, str | int], now: int) -> ConsentRequest:
+    """Return what a consumer asks for, whose members stand in JSON as in `ConsentRequest`.
 
     Raises:
         BodyError: A member does not have its form; the message says which.
     """
     try:
-        _reference(ask.reference)
+        ask = ConsentRequest.parse(msgspec.json.encode(members))
+        parse_reference(ask.reference)
         verify_optional_text("the message", ask.message, MAX_MESSAGE)
-        reference = case_reference(ask.case_number, from_hex(ask.case_salt, _HASH))
-        terms = Terms(
-            consumer=from_hex(ask.consumer, ADDRESS_LENGTH),
-            dataset=from_hex(ask.dataset, _HASH),
-            item=from_hex(ask.item, _HASH),
-            purpose=from_hex(ask.purpose, _HASH),
-            fields=_bitmap(ask.fields),
-            case_reference=from_hex(ask.case_reference, _HASH),
-            not_before=ask.not_before,
-            expires_at=ask.expires_at,
-            max_uses=ask.max_uses,
-            min_interval=ask.min_interval,
-        )
     except LedgerError as error:
         raise BodyError(f"the ask: {error}") from error
     problem = _problem(ask, now)
-    if terms.case_reference != reference:
-        problem = "case_reference is not that of the case number and its salt"
     if problem:
         raise BodyError(f"the ask: {problem}")
-    return terms
+    return ask
 
 
-def ask_of(stored: StoredAsk) -> Ask:
-    return msgspec.json.decode(stored.body, type=Ask)
-
-
-def _problem(ask: Ask, now: int) -> str | None:
+def _problem(ask: ConsentRequest, now: int) -> str | None:
     if not 0 <= ask.not_before < ask.expires_at < 1 << 32:
         return "not_before lies before expires_at, both within 32 bits"
     if ask.not_before > ask.deadline + LATEST_START:
@@ -281,14 +215,6 @@ def _problem(ask: Ask, now: int) -> str | None:
         return "max_uses is at least 1, min_interval at least 0, both within 32 bits"
     if not now < ask.deadline <= now + _LONGEST:
         return f"deadline lies in the future, at most {_LONGEST} seconds"
+    if not 0 < ask.fields < 1 << 256:
+        return "fields is a bitmap in decimal, not zero"
     return None
-
-
-def _bitmap(text: str) -> int:
-    if not text.isascii() or not text.isdigit() or len(text) > 78 or not 0 < int(text) < _WORD:
-        raise BodyError("the ask: fields is a bitmap in decimal, not zero")
-    return int(text)
-
-
-def _reference(text: str) -> str:
-    return format_reference(parse_reference(text))

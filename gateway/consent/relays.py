@@ -8,7 +8,6 @@ import msgspec
 
 from gateway.access.links import Linking
 from gateway.auth import Callers
-from gateway.consent.inbox import ask_of
 from gateway.consent.statements import Statements
 from gateway.errors import (
     BodyError,
@@ -21,6 +20,7 @@ from gateway.errors import (
 from gateway.store.authorizations import AuthorizationStore, StoredAuthorization
 from gateway.store.inbox import InboxStore, StoredAsk
 from ledger.api import SignedLink
+from ledger.api.consent import ConsentRequest
 from ledger.artifacts import ContractName, load_artifact
 from ledger.chain import contract_calls, eth_methods
 from ledger.chain.contract_calls import Approval, ContractCall, verify_call
@@ -31,7 +31,7 @@ from ledger.chain.transactions import MAX_RAW, SignedTransaction, parse_transact
 from ledger.crypto.signatures import UnknownVerifierError, verify_signer
 from ledger.errors import MalformedError, SigningError
 from ledger.gathering import Gatherer
-from ledger.hexstr import from_hex, keccak256
+from ledger.hexstr import keccak256
 from ledger.index.index import Index
 from ledger.index.queries import Selection
 from ledger.index.rows import Place
@@ -451,17 +451,17 @@ def _check_ask(ask: StoredAsk, record: Authorization, now: int) -> None:
     """Check that an authorization is within what was asked: a person may grant less, not more."""
     if ask.state_at(now) in ("refused", "expired"):
         raise ConflictError(f"the request is {ask.state_at(now)}", "request-state")
-    asked = ask_of(ask)
+    asked = ConsentRequest.parse(ask.body)
     same = (
         ask.subject == record.subject
         and ask.consumer == record.consumer
-        and from_hex(asked.dataset) == record.dataset
-        and from_hex(asked.item) == record.item
-        and from_hex(asked.purpose) == record.purpose
-        and from_hex(asked.case_reference) == record.case_reference
+        and asked.dataset == record.dataset
+        and asked.item == record.item
+        and asked.purpose == record.purpose
+        and asked.case_reference == record.case_reference
     )
     within = (
-        not record.fields & ~int(asked.fields)
+        not record.fields & ~asked.fields
         and record.not_before >= asked.not_before
         and record.expires_at <= asked.expires_at
         and record.max_uses <= asked.max_uses

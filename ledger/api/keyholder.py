@@ -10,9 +10,11 @@ Writing is split, so that what stays the same for many accesses is written once.
 """
 
 from collections.abc import Iterable
-from typing import Final
+from dataclasses import dataclass
+from typing import Annotated, Final
 
 import msgspec
+from pydantic import Field
 
 from ledger.api import (
     HASH,
@@ -31,6 +33,7 @@ from ledger.api import (
     read_proof,
     read_records,
 )
+from ledger.api.forms import Body, Count, Hash
 from ledger.crypto.records import EncryptedRecord
 from ledger.crypto.signatures import SIGNATURE_LENGTH
 from ledger.errors import LedgerError, MalformedError
@@ -200,3 +203,75 @@ def _answer(answer: _Answer) -> SealedParts | Refusal:
     raise MalformedError(
         "an answer is either sealed parts with what was signed of them, or a problem"
     )
+
+
+# Subkeys, and what a keyholder says of itself
+
+
+class SubkeysRequest(Body):
+    """A provider wants the subkeys of its dataset."""
+
+    dataset: Hash
+    epoch: Annotated[int, Field(ge=0, lt=2**32)] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SubkeysAnswer:
+    """A dataset's subkeys of one keyholder."""
+
+    holder: Annotated[int, msgspec.Meta(ge=1)]
+    """The keyholder's number in the epoch's roster."""
+    address: str
+    epoch: Count
+    threshold: int
+    members: tuple[str, ...]
+    """Addresses of the epoch's keyholders, by number."""
+    sealed: str
+    """`ledger.crypto.secret_sharing.HolderSubkeys`, sealed to the provider (purpose subkeys, context the dataset);
+    base64."""
+    signature: str
+    """By the keyholder's account (`ledger.crypto.released_parts.subkeys_digest`)."""
+
+
+@dataclass(frozen=True, slots=True)
+class EpochDescription:
+    """One epoch of a keyholder."""
+
+    epoch: int
+    number: int
+    threshold: int
+    members: tuple[str, ...]
+    complete: bool
+
+
+@dataclass(frozen=True, slots=True)
+class BlockDescription:
+    """A block of the keyholder's own node."""
+
+    number: int
+    hash: str
+    timestamp: int
+    """Seconds since 1970."""
+
+
+@dataclass(frozen=True, slots=True)
+class HolderDescription:
+    """A keyholder."""
+
+    address: str
+    encryption_key: str
+    epochs: tuple[EpochDescription, ...]
+    release_window: int
+    """Seconds after its block in which an access is released."""
+    head_age: int
+    """Seconds that the newest final block may be apart from the clock."""
+    block: BlockDescription | None
+    """The newest final block that is known."""
+    problem: str | None
+    """Why nothing is released now."""
+    identity_authorities: tuple[str, ...]
+    """Those pinned here, whose links count."""
+    unpinned: tuple[str, ...]
+    """Active on chain and not pinned here: a rotation that the keyholder has to hear of, or a false one."""
+    signature: str | None = None
+    """By the keyholder's account over the nonce that was sent along."""

@@ -9,14 +9,15 @@ import time
 from collections.abc import AsyncIterator
 from typing import Final, TypeVar
 
-from pydantic import BaseModel, ValidationError
 from starlette.requests import Request
 from starlette.types import Receive
 
-from ledger.jsonio import JsonError, parse_json
+from ledger.api.forms import Body
+from ledger.errors import LedgerError
+from ledger.jsonio import parse_json
 from ledger.service.errors import BodyError, BodyFault, ThrottledError, body_too_large
 
-ModelT = TypeVar("ModelT", bound=BaseModel)
+BodyT = TypeVar("BodyT", bound=Body)
 
 USUAL_TIMEOUT: Final = 20.0
 """Seconds for which a body may be behind its least rate."""
@@ -32,7 +33,6 @@ MAX_HELD: Final = 256 * 1024 * 1024
 """Bytes that all larger bodies may hold together while they come."""
 
 _JSON: Final = "application/json"
-_PROBLEMS_TOLD: Final = 5
 
 _held = 0
 
@@ -95,8 +95,8 @@ async def collect(pieces: AsyncIterator[bytes]) -> bytes:
 
 
 async def read_model(
-    request: Request, model: type[ModelT], limit: int, patience: float = USUAL_TIMEOUT
-) -> ModelT:
+    request: Request, model: type[BodyT], limit: int, patience: float = USUAL_TIMEOUT
+) -> BodyT:
     """Return what a JSON body says. Raises `BodyError`."""
     check_json(request)
     return parse_model(await read_body(request, limit, patience), model)
@@ -109,7 +109,7 @@ def check_json(request: Request) -> None:
         raise BodyError(f"send {_JSON}", BodyFault.MEDIA_TYPE)
 
 
-def parse_model(body: bytes, model: type[ModelT]) -> ModelT:
+def parse_model(body: bytes, model: type[BodyT]) -> BodyT:
     """Return what a JSON body says.
 
     Raises:
@@ -119,12 +119,7 @@ def parse_model(body: bytes, model: type[ModelT]) -> ModelT:
     if not body:
         raise BodyError("a body is needed", BodyFault.MISSING)
     try:
-        return model.model_validate(parse_json(body))
-    except JsonError as error:
+        parse_json(body)  # refuses repeats and depth
+        return model.parse(body)
+    except LedgerError as error:
         raise BodyError(str(error)) from error
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[:_PROBLEMS_TOLD]
-        problems = "; ".join(
-            f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}" for problem in first
-        )
-        raise BodyError(problems) from None

@@ -18,6 +18,7 @@ from typing import Final
 import msgspec
 from rich.console import Console
 
+from ledger.api.consent import ConsentRequest, new_consent_request
 from ledger.chain.deployment import encode_deployment
 from ledger.chain.events import PurposeTerms, Text
 from scripts.bench.bare_chain import ASKED_FIELDS
@@ -35,7 +36,7 @@ from scripts.processes import SCRYPT_N
 from scripts.scenario import DAY, MAX_USES, YEAR
 from wallet.citizen.enrolment import NewId, enrol_person
 from wallet.citizen.proposal import compose
-from wallet.client.consent_requests import Asked, ConsentRequest, new_ask
+from wallet.client.consent_requests import Asked
 from wallet.client.identity import Person, PersonKind, ask_link, issue_code
 from wallet.client.party import PartyKey
 from wallet.client.relays import relay_authorization, relayed
@@ -216,7 +217,7 @@ class FullCity:
         return Grant(record, link)
 
     def _ask(self, consumer: Party) -> ConsentRequest:
-        return new_ask(
+        return new_consent_request(
             consumer=consumer.address,
             dataset=self.dataset,
             purpose=purpose_of(_PURPOSE),

@@ -10,13 +10,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
+from ledger.api.consent import ALL, new_consent_request
 from ledger.chain.events import PurposeTerms
 from ledger.model import OUTCOMES, Outcome
 from scripts.demo.cast import DAY
 from scripts.demo.citizens import Citizen
 from scripts.demo.stage import DemoError
 from scripts.demo.world import Party, World, purpose_of
-from wallet.client.consent_requests import ALL, new_ask
 from wallet.client.errors import DeniedError
 from wallet.client.requests import RequestBook
 from wallet.client.verification import Basis
@@ -92,7 +92,7 @@ def obtain(world: World, wish: Wish, person: Citizen, *, aloud: bool = False) ->
     """Ask a person, who grants it; return what the consumer may use then."""
     consumer = wish.consumer
     fields = world.mask(wish.code, *wish.fields)
-    ask = new_ask(
+    ask = new_consent_request(
         consumer=consumer.address,
         dataset=world.dataset(wish.code),
         purpose=purpose_of(wish.purpose),

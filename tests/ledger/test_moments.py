@@ -61,26 +61,38 @@ def test_no_block_is_of_a_time_without_a_date(time: int) -> None:
 
 
 GRANTED: Final = {
-    **dict.fromkeys(("id", "subject", "consumer", "dataset", "purpose"), "0x"),
+    **dict.fromkeys(("id", "subject", "dataset", "purpose", "transaction"), "0x" + "00" * 32),
+    **dict.fromkeys(("consumer_name", "dataset_title", "item", "purpose_code"), ""),
     **dict.fromkeys(("not_before", "expires_at", "max_uses", "min_interval", "uses", "at"), 1),
+    "consumer": "0x" + "00" * 20,
+    "authorization": None,
+    "last_use": 0,
     "revoked": False,
     "halted": False,
 }
 ACCESS: Final = {
-    **dict.fromkeys(("access", "outcome", "consumer", "basis"), "0x"),
-    "sequence": 1,
-    "at": 1,
+    **dict.fromkeys(("access", "basis", "block_hash", "transaction"), "0x" + "00" * 32),
+    **dict.fromkeys(("outcome", "release", "consumer_name", "kind", "dataset"), ""),
+    **dict.fromkeys(("dataset_title", "subject", "item", "nonce"), ""),
+    **dict.fromkeys(("sequence", "outcome_number", "at", "deadline", "block_number"), 1),
+    "consumer": "0x" + "00" * 20,
+    "log_index": 0,
+    "voided": False,
 }
 APPLICATION: Final = {
-    **dict.fromkeys(("application", "consumer", "dataset", "purpose", "justification"), "0x"),
+    **dict.fromkeys(("application", "dataset", "purpose", "transaction"), "0x" + "00" * 32),
+    **dict.fromkeys(("consumer_name", "purpose_code", "justification", "state", "reason"), ""),
+    "consumer": "0x" + "00" * 20,
     "decided": True,
     "signed": True,
+    "at": 1,
 }
 
 
 @pytest.mark.parametrize("fields", ["x", "-1", "1.5", "٣", "1" * 5000, "0x1", "1\n"])
 def test_fields_that_are_no_number_are_no_answer(fields: str) -> None:
-    entry = {"kind": "granted", "at": 1, "fields": fields}
+    at = {"at": 1, "block_number": 1, "transaction": "0x" + "00" * 32}
+    entry = {"kind": "granted", **at, "fields": fields}
     for call, body in (
         (my_authorizations(), {"authorizations": [{**GRANTED, "fields": fields}]}),
         (my_history(), {"events": [entry], "entries": [entry], "history": [entry]}),
@@ -93,6 +105,7 @@ def test_fields_that_are_no_number_are_no_answer(fields: str) -> None:
 
 
 def test_fields_that_are_a_number_are_taken() -> None:
-    body = {"authorizations": [{**GRANTED, "fields": str(2**256 - 1)}]}
+    granted = {**GRANTED, "fields": str(2**256 - 1)}
+    body = {"authorizations": [granted], "elsewhere": [], "cursor": None}
     (found,) = my_authorizations().result(Answer(200, {}, msgspec.json.encode(body))).authorizations
     assert int(found.fields) == 2**256 - 1

@@ -9,13 +9,13 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import TypeVar
 
+from ledger.api.uploads import UploadShown
 from ledger.chain.events import DatasetTerms
 from ledger.crypto.merkle import EMPTY_ROOT, TreeHead
 from ledger.crypto.publications import PublicationRoot
 from ledger.crypto.records import EncryptedRecord, WithdrawnRecord, decode_line
 from ledger.crypto.secret_sharing import DatasetKeys
 from wallet.client.errors import UnreachableError
-from wallet.client.uploads import UploadState
 from wallet.provider.description import KeyKind
 from wallet.provider.services import Version
 
@@ -74,9 +74,13 @@ class FakeServices:
 
         return self._call("begin", begin)
 
-    def state(self, upload: str) -> UploadState | None:
+    def state(self, upload: str) -> UploadShown | None:
         found = self.uploads.get(upload)
-        state = None if found is None else UploadState("open", len(found.lines))
+        state = (
+            None
+            if found is None
+            else UploadShown(upload, "open", 0, len(found.lines), 0, None, None)
+        )
         return self._call("state", lambda: state)
 
     def send(self, upload: str, start: int, lines: bytes) -> None:

@@ -14,6 +14,7 @@ from gateway.errors import UnauthenticatedError
 from gateway.store.sessions import LiveSession, NewSession
 from ledger.api import Refusal, SealedParts
 from ledger.api.access import decode_result, decode_submissions
+from ledger.api.identity import PersonKind
 from ledger.api.keyholder import decode_answers, decode_tasks
 from ledger.chain.deployment import read_deployment
 from ledger.crypto.hpke import DecryptionKey, Purpose
@@ -64,7 +65,7 @@ from wallet.identity.errors import IdentityError
 from wallet.identity.keys import OwnerKey
 from wallet.identity.possession_proofs import ENROLMENT, RECOVERY, SUBJECTS, Texts
 from wallet.identity.sessions import Sessions
-from wallet.identity.store import PersonKind, canonical_number
+from wallet.identity.store import canonical_number
 from wallet.keyholder.ceremony import decode_packet, encode_packet, open_packet
 from wallet.keyholder.errors import KeyholderError
 from wallet.keyholder.seeds import EpochSeeds

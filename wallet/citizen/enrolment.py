@@ -5,12 +5,11 @@ from typing import Final
 
 import msgspec
 
+from ledger.api.identity import EnrolmentAnswer, SubjectAnswer
 from wallet.client.authorities import identity_authority
 from wallet.client.calls import pause
 from wallet.client.errors import ClientError, ErrorKind
 from wallet.client.identity import (
-    EnrolledSubject,
-    Enrolment,
     Person,
     enrol,
     enrolment_state,
@@ -36,7 +35,7 @@ class NewId(msgspec.Struct, frozen=True):
 
 async def enrol_person(
     ledger: ChainAccess, person: Person, code: str, ids: Sequence[NewId]
-) -> tuple[EnrolledSubject, ...]:
+) -> tuple[SubjectAnswer, ...]:
     """Enrol with a code from the counter; return the ids once they are on chain.
 
     Raises:
@@ -53,7 +52,7 @@ async def enrol_person(
 
 async def add_ids(
     ledger: ChainAccess, subject: bytes, signer: SubjectSigner, ids: Sequence[NewId]
-) -> tuple[EnrolledSubject, ...]:
+) -> tuple[SubjectAnswer, ...]:
     """Get more ids for a person that has one; see `enrol_person`."""
     authority = await identity_authority(ledger)
     text = subjects_text(authority, subject)
@@ -62,12 +61,12 @@ async def add_ids(
     return await _settled(begun)
 
 
-async def all_subjects(signer: SubjectSigner) -> tuple[EnrolledSubject, ...]:
+async def all_subjects(signer: SubjectSigner) -> tuple[SubjectAnswer, ...]:
     """Return all ids of the same person, as the identity authority knows them."""
     return (await asking(signer, my_subjects())).subjects
 
 
-async def _settled(begun: Enrolment) -> tuple[EnrolledSubject, ...]:
+async def _settled(begun: EnrolmentAnswer) -> tuple[SubjectAnswer, ...]:
     state = begun
     for _ in range(_TRIES):
         if all(subject.state != "waiting" for subject in state.subjects):

@@ -3,6 +3,8 @@
 from collections.abc import Callable, Sequence
 from typing import Final, TypeVar
 
+from ledger.api.identity import LookupAnswer
+from ledger.api.supervision import AuthorizationShown, HistoryEntry
 from ledger.chain import contract_reads, events
 from ledger.chain.contract_reads import GrantState
 from ledger.chain.events import GrantTerms
@@ -10,9 +12,9 @@ from ledger.hexstr import to_hex
 from wallet.client import chain
 from wallet.client.calls import HttpCall, look
 from wallet.client.consent_requests import Asked, my_inbox
-from wallet.client.identity import Lookup, my_lookups
+from wallet.client.identity import my_lookups
 from wallet.client.party import ChainAccess
-from wallet.client.relays import Granted, HistoryEntry, my_authorizations, my_history
+from wallet.client.relays import my_authorizations, my_history
 from wallet.client.signers import SubjectSigner, asking
 
 _MAX_PAGES: Final = 1000
@@ -29,9 +31,9 @@ async def inbox(signers: Sequence[SubjectSigner]) -> tuple[Asked, ...]:
     return tuple(sorted(waiting.values(), key=lambda asked: -asked.created_at))
 
 
-async def authorizations(signers: Sequence[SubjectSigner]) -> tuple[Granted, ...]:
+async def authorizations(signers: Sequence[SubjectSigner]) -> tuple[AuthorizationShown, ...]:
     """Return what any of the ids granted, the newest first."""
-    granted: dict[str, Granted] = {}
+    granted: dict[str, AuthorizationShown] = {}
     for signer in signers:
         for page in await _pages(signer, my_authorizations, lambda page: page.cursor):
             granted |= {each.id: each for each in (*page.authorizations, *page.elsewhere)}
@@ -47,9 +49,9 @@ async def history(signers: Sequence[SubjectSigner]) -> tuple[HistoryEntry, ...]:
     return tuple(sorted(entries, key=lambda entry: (-entry.at, -entry.sequence)))
 
 
-async def lookups(signers: Sequence[SubjectSigner]) -> tuple[Lookup, ...]:
+async def lookups(signers: Sequence[SubjectSigner]) -> tuple[LookupAnswer, ...]:
     """Return who looked the person up, the newest first; any of the ids sees all."""
-    seen: dict[int, Lookup] = {}
+    seen: dict[int, LookupAnswer] = {}
     for signer in signers[:1]:
         for page in await _pages(signer, my_lookups, lambda page: page.next):
             seen |= {each.id: each for each in page.lookups}
@@ -72,7 +74,7 @@ async def _pages(
 
 
 async def contradictions(
-    ledger: ChainAccess, subjects: Sequence[bytes], shown: Sequence[Granted]
+    ledger: ChainAccess, subjects: Sequence[bytes], shown: Sequence[AuthorizationShown]
 ) -> tuple[str, ...]:
     """Return where a gateway tells of some subjects' authorizations otherwise than the chain.
 
@@ -105,7 +107,9 @@ async def contradictions(
     return tuple(problems)
 
 
-def _differing(entry: Granted, terms: GrantTerms, state: GrantState, *, revoked: bool) -> str:
+def _differing(
+    entry: AuthorizationShown, terms: GrantTerms, state: GrantState, *, revoked: bool
+) -> str:
     """Return the names of what is not as on chain."""
     pairs: dict[str, tuple[object, object]] = {
         "subject": (entry.subject, to_hex(terms.subject)),

@@ -9,11 +9,11 @@ from typing import Literal
 
 import msgspec
 
+from ledger.api.identity import SubjectAnswer
 from ledger.hexstr import from_hex, to_hex
 from ledger.jsonio import UNREADABLE
 from wallet.citizen.enrolment import all_subjects
 from wallet.client.errors import ProblemError
-from wallet.client.identity import EnrolledSubject
 from wallet.client.party import ChainAccess, PartyKey
 from wallet.client.signers import AccountSigner, PasskeySigner, SubjectSigner
 from wallet.errors import PartyError
@@ -210,7 +210,7 @@ class PersonKeys:
             raise PartyError("Citizen", "the wallet has no registered id: enrol first")
         return tuple(self.signer(identity) for identity in self.identities.active)
 
-    def note_subjects(self, subjects: Sequence[EnrolledSubject]) -> tuple[Identity, ...]:
+    def note_subjects(self, subjects: Sequence[SubjectAnswer]) -> tuple[Identity, ...]:
         by_signer = {subject.signer.lower(): subject for subject in subjects}
         turning = {each.next_entry: each for each in self.identities.active if each.next_entry}
         changed = []

@@ -6,8 +6,9 @@ from typing import Annotated
 
 import typer
 
+from ledger.api.consent import new_consent_request
 from ledger.chain import contract_calls
-from ledger.hexstr import to_hex
+from ledger.hexstr import from_hex, to_hex
 from ledger.model import OUTCOMES
 from ledger.plain_text import verify_document
 from ledger.typed_data import struct_hash
@@ -30,10 +31,8 @@ from wallet.cli.output import (
 from wallet.cli.session import Session, session_of
 from wallet.client import datasets
 from wallet.client.accesses import my_accesses, resume
-from wallet.client.consent_requests import new_ask
 from wallet.client.errors import ClientError, ErrorKind
 from wallet.client.receipts import decode_receipt, encode_receipt, verify_receipt
-from wallet.client.retry import with_retries
 from wallet.client.verification import Basis, Opened
 from wallet.consumer import agreements, consent
 from wallet.consumer.access import Used, open_kept, prepare
@@ -108,11 +107,11 @@ def sign(
 
 def _only_recorder(session: Session) -> bytes:
     """Return the account that may record; of several the consumer must say which it means."""
-    recorders = session.ask(with_retries(datasets.ask_recorders()))
+    recorders = session.ask(datasets.recorders())
     if len(recorders) != 1:
-        names = "; ".join(f"{to_hex(each.address)} {each.name}" for each in recorders) or "none"
+        names = "; ".join(f"{each.address} {each.name}" for each in recorders) or "none"
         raise InputError(f"name one of the recorders that are admitted: {names}")
-    return recorders[0].address
+    return from_hex(recorders[0].address)
 
 
 @app.command()
@@ -159,7 +158,7 @@ def request(
     identifier = hash_of(dataset, "dataset")
     mask = session.mask(identifier, fields)
     end = time_of(until)
-    ask = new_ask(
+    ask = new_consent_request(
         consumer=session.key.address,
         dataset=identifier,
         purpose=hash_of(purpose, "purpose"),

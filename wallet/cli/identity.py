@@ -7,6 +7,7 @@ from typing import Annotated
 import msgspec
 import typer
 
+from ledger.api.identity import ActAnswer, PersonKind
 from ledger.hexstr import to_hex
 from ledger.jsonio import UNREADABLE
 from wallet.cli.output import PersonFile, hash_of, moment_text, person_of, read_file
@@ -14,8 +15,6 @@ from wallet.cli.services import become
 from wallet.cli.session import session_of
 from wallet.client.calls import HttpCall
 from wallet.client.identity import (
-    Acted,
-    PersonKind,
     ProvenSigner,
     SignedOpening,
     ask_owners,
@@ -136,7 +135,7 @@ def correct(
     _act(context, correct_subject(person_of(person), identification, named), "corrected")
 
 
-def _act(context: typer.Context, call: HttpCall[Acted], done: str) -> None:
+def _act(context: typer.Context, call: HttpCall[ActAnswer], done: str) -> None:
     session = session_of(context)
     acted = session.run(with_retries(call))
     session.output.result(acted, *(f"{done}      {subject}" for subject in acted.subjects))

@@ -18,6 +18,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Column, Table
 from rich.text import Text
 
+from ledger.api.identity import PersonKind
 from ledger.chain.deployment import Deployment
 from ledger.errors import LedgerError
 from ledger.hexstr import from_hex, parse_address, to_hex
@@ -25,7 +26,7 @@ from ledger.jsonio import UNREADABLE
 from ledger.model import CLASSES, Class, Roles
 from ledger.plain_text import escape_json, escape_surrogates, escape_text, is_moment, moment
 from wallet.client.decryption import field_index
-from wallet.client.identity import Person, PersonKind
+from wallet.client.identity import Person
 from wallet.errors import InputError
 from wallet.files import write_whole
 

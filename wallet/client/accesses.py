@@ -15,8 +15,9 @@ import msgspec
 
 from ledger.api import MAX_ACCESSES, AccessResult, Consent, Submissions
 from ledger.api.access import decode_result, encode_submissions
+from ledger.api.supervision import AccessesAnswer
 from ledger.model import Outcome
-from wallet.client.calls import Answer, Credential, HttpCall, path, pause, reader
+from wallet.client.calls import Answer, HttpCall, path, pause, reader, signed_get
 from wallet.client.errors import LACKING_CONSENT, RELEASE_OVER, RELEASE_STOPPED, ClientError
 from wallet.client.requests import KeptRequest, RequestBook
 from wallet.client.retry import USUAL, RetryPolicy
@@ -33,30 +34,6 @@ class Answered(msgspec.Struct, frozen=True):
 
     request: KeptRequest
     result: AccessResult
-
-
-class ShownAccess(msgspec.Struct, frozen=True):
-    """One access of a consumer, as the gateway tells it."""
-
-    access: str
-    sequence: int
-    outcome: str
-    at: int
-    basis: str
-    dataset: str = ""
-    dataset_title: str = ""
-    release: str = ""
-    """Of an allowed access, as far as the gateway's journal knows: `handed-out`, `open` or
-    `never-handed-out`."""
-    voided: bool = False
-    """Whether a regulator gave the use back."""
-
-
-class AccessesPage(msgspec.Struct, frozen=True):
-    """Some of a consumer's accesses, the newest first."""
-
-    accesses: tuple[ShownAccess, ...]
-    cursor: str | None = None
 
 
 class _Results(msgspec.Struct):
@@ -91,18 +68,12 @@ def submit(
 
 def ask_access(access: bytes) -> HttpCall[AccessResult]:
     """Ask for an access that was recorded; the consumer that made it."""
-    return HttpCall(
-        "GET",
-        path("/v1/accesses/{}", access),
-        lambda got: decode_result(got.body),
-        credential=Credential.SIGNATURE,
-    )
+    return signed_get(path("/v1/accesses/{}", access), lambda got: decode_result(got.body))
 
 
-def my_accesses(cursor: str | None = None) -> HttpCall[AccessesPage]:
+def my_accesses(cursor: str | None = None) -> HttpCall[AccessesAnswer]:
     """Ask for the consumer's own accesses, the newest first."""
-    where = path("/v1/accesses", cursor=cursor)
-    return HttpCall("GET", where, reader(AccessesPage), credential=Credential.SIGNATURE)
+    return signed_get(path("/v1/accesses", cursor=cursor), reader(AccessesAnswer))
 
 
 async def use(

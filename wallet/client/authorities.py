@@ -4,6 +4,7 @@ The wallet signs what it made itself. Of what a service tells it uses nothing th
 against its own deployment file, the address that it called, and the chain.
 """
 
+from ledger.api.identity import AuthorityAnswer
 from ledger.chain import contract_reads
 from ledger.errors import LedgerError
 from ledger.hexstr import parse_address, to_hex
@@ -12,12 +13,12 @@ from ledger.service.challenges import Asker, ChallengeError, verify_session_text
 from wallet.client import datasets
 from wallet.client.calls import Service, look
 from wallet.client.errors import ClientError, ErrorKind
-from wallet.client.identity import Authority, Challenge, about_authority
+from wallet.client.identity import Challenge, about_authority
 from wallet.client.party import ChainAccess
 from wallet.client.retry import with_retries
 
 
-async def identity_authority(ledger: ChainAccess) -> Authority:
+async def identity_authority(ledger: ChainAccess) -> AuthorityAnswer:
     """Ask who the identity authority is, for the texts that signers sign to prove themselves.
 
     Raises:
@@ -36,7 +37,7 @@ async def identity_authority(ledger: ChainAccess) -> Authority:
             "the identity authority tells no address of its own", ErrorKind.FOREIGN_TEXT
         ) from error
     await _verify_active(ledger, address)
-    return Authority(to_hex(address), told.chain_id)
+    return AuthorityAnswer(to_hex(address), told.chain_id)
 
 
 async def verify_challenge(

@@ -8,12 +8,13 @@ Nothing here does I/O. `HttpCall`s are made by the modules that know a service's
 from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Annotated, Any, Concatenate, Final, Generic, ParamSpec, TypeVar
+from typing import Any, Concatenate, Final, Generic, ParamSpec, TypeVar
 from urllib.parse import quote, urlencode
 
 import msgspec
 
 from ledger.api import Refusal
+from ledger.api.forms import Body
 from ledger.chain.rpc import AsyncRpc, Call
 from ledger.errors import LedgerError
 from ledger.hexstr import to_hex
@@ -27,11 +28,6 @@ T_co = TypeVar("T_co", covariant=True)
 
 JSON: Final = "application/json"
 NDJSON: Final = "application/x-ndjson"
-
-
-Bitmap = Annotated[str, msgspec.Meta(pattern=r"^[0-9]{1,78}\Z")]
-"""A number of 256 bits in decimal, as services give it: anything else is no answer of the protocol."""
-OptionalBitmap = Annotated[str, msgspec.Meta(pattern=r"^[0-9]{0,78}\Z")]
 
 
 class Service(StrEnum):
@@ -175,6 +171,24 @@ def reader(kind: type[T]) -> Callable[[Answer], T]:
 
 def nothing(_answer: Answer) -> None:
     """Read an answer of which only the status counts."""
+
+
+def signed_get(
+    where: str, read: Callable[[Answer], T], service: Service = Service.GATEWAY
+) -> HttpCall[T]:
+    """Return a question that whoever asks signs."""
+    return HttpCall("GET", where, read, service, credential=Credential.SIGNATURE)
+
+
+def signed_post(
+    where: str,
+    body: Body | None,
+    read: Callable[[Answer], T],
+    service: Service | str = Service.GATEWAY,
+) -> HttpCall[T]:
+    """Return a message that whoever sends it signs."""
+    data = b"" if body is None else body.encode()
+    return HttpCall("POST", where, read, service, data, credential=Credential.SIGNATURE)
 
 
 MAX_EVENT_SIZE: Final = 2**20

@@ -5,11 +5,12 @@ names: a purpose's text is checked against its id in any case.
 """
 
 import time
-from collections.abc import Iterable
-from typing import Annotated, Final
+from dataclasses import asdict
+from typing import Final
 
 import msgspec
 
+from ledger.api.catalogue import DatasetShown, PartiesAnswer, PartyShown, PurposesAnswer
 from ledger.chain import contract_calls, contract_reads
 from ledger.chain.events import (
     DatasetRegistered,
@@ -18,12 +19,11 @@ from ledger.chain.events import (
     PartyAdmitted,
     PurposeRegistered,
     PurposeTerms,
-    Text,
 )
 from ledger.crypto.merkle import EMPTY_ROOT, TreeHead
 from ledger.encoding import Schema
 from ledger.hexstr import from_hex, to_hex
-from ledger.model import CLASSES, Class
+from ledger.model import CLASSES
 from wallet.client import chain
 from wallet.client.calls import Answer, HttpCall, look, path, pause, reader
 from wallet.client.errors import Check, ClientError, ErrorKind, ProblemError, VerificationError
@@ -34,17 +34,6 @@ _INDEX_TIMEOUT: Final = 15.0
 """Seconds in which a gateway hears of what is in a final block."""
 _POLL_INTERVAL: Final = 0.2
 
-Count = Annotated[int, msgspec.Meta(ge=0)]
-
-
-class DatasetAnswer(msgspec.Struct, frozen=True):
-    """What the gateway tells of a dataset."""
-
-    terms: DatasetTerms
-    provider: bytes
-    newest: int
-    head: TreeHead
-
 
 async def registered(ledger: ChainAccess, dataset: bytes) -> DatasetTerms:
     """Return the terms under which a dataset is registered.
@@ -53,7 +42,7 @@ async def registered(ledger: ChainAccess, dataset: bytes) -> DatasetTerms:
         ClientError (UNKNOWN_NAME): there is no such dataset.
     """
     if not ledger.own_node:
-        return (await with_retries(ask_dataset(dataset))).terms
+        return _terms(await with_retries(ask_dataset(dataset)))
     found = await chain.events(ledger, DatasetRegistered, (dataset,))
     if not found:
         raise ClientError(f"no dataset {to_hex(dataset)} is registered", ErrorKind.UNKNOWN_NAME)
@@ -84,8 +73,10 @@ async def schema(ledger: ChainAccess, dataset: bytes) -> Schema:
 async def newest_publication(ledger: ChainAccess, dataset: bytes) -> tuple[int, TreeHead]:
     """Return version, count and root of a dataset's newest publication; version zero for none."""
     if not ledger.own_node:
-        told = await with_retries(ask_dataset(dataset))
-        return told.newest, told.head
+        newest = (await with_retries(ask_dataset(dataset))).publication
+        if newest is None:
+            return 0, TreeHead(0, EMPTY_ROOT)
+        return newest.version, TreeHead(newest.count, from_hex(newest.root, 32))
     at = ledger.deployment.contracts
     state = await look(contract_reads.dataset_of(at, dataset))
     if not state.publications:
@@ -194,70 +185,19 @@ async def has_role(party: bytes, role: str) -> bool:
 # The gateway's word
 
 
-class _Newest(msgspec.Struct):
-    version: Count
-    root: str
-    count: Count
-
-
-class _Dataset(msgspec.Struct):
-    code: str
-    title: str
-    fields: tuple[str, ...]
-    sharing: str
-    open: str
-    grade: int
-    personal: bool
-    update_cycle: int
-    provider: str
-    publication: _Newest | None = None
-
-
-class _Text(msgspec.Struct):
-    language: str
-    template: str
-
-
-class _Purpose(msgspec.Struct):
-    code: str
-    texts: tuple[_Text, ...]
-    max_validity: int
-    max_uses: int
-    min_interval: int
-    retention: int
-
-
-class _Purposes(msgspec.Struct):
-    purposes: tuple[_Purpose, ...]
-
-
-class _Party(msgspec.Struct):
-    name: str
-    active: bool = False
-    roles: tuple[str, ...] = ()
-    address: str = ""
-
-
-class _Parties(msgspec.Struct):
-    parties: tuple[_Party, ...]
-
-
-class NamedParty(msgspec.Struct, frozen=True):
-    """A party's account, and its name on chain."""
-
-    address: bytes
-    name: str
-    active: bool
-
-
-def ask_dataset(dataset: bytes) -> HttpCall[DatasetAnswer]:
+def ask_dataset(dataset: bytes) -> HttpCall[DatasetShown]:
     """Ask the gateway what is registered and published of a dataset."""
-    return HttpCall("GET", path("/v1/datasets/{}", dataset), _dataset)
+    return HttpCall("GET", path("/v1/datasets/{}", dataset), reader(DatasetShown))
 
 
 def ask_purposes() -> HttpCall[tuple[PurposeTerms, ...]]:
     """Ask the gateway for all purposes."""
-    return HttpCall("GET", "/v1/purposes", _purposes)
+
+    def read(answer: Answer) -> tuple[PurposeTerms, ...]:
+        purposes = _purposes(answer).purposes
+        return msgspec.convert(purposes, tuple[PurposeTerms, ...], from_attributes=True)
+
+    return HttpCall("GET", "/v1/purposes", read)
 
 
 def ask_catalogue() -> HttpCall[bytes]:
@@ -265,74 +205,29 @@ def ask_catalogue() -> HttpCall[bytes]:
     return HttpCall("GET", "/v1/catalogue", lambda answer: answer.body)
 
 
-def ask_recorders() -> HttpCall[tuple[NamedParty, ...]]:
-    """Ask the gateway which accounts may record: those that a consumer may name."""
-    return HttpCall("GET", "/v1/parties", _recorders)
-
-
-def ask_parties() -> HttpCall[tuple[NamedParty, ...]]:
+def ask_parties() -> HttpCall[tuple[PartyShown, ...]]:
     """Ask the gateway for all parties."""
-    return HttpCall("GET", "/v1/parties", lambda answer: _named(_parties(answer)))
+    return HttpCall("GET", "/v1/parties", lambda answer: _parties(answer).parties)
 
 
-def _recorders(answer: Answer) -> tuple[NamedParty, ...]:
-    return _named(party for party in _parties(answer) if party.active and "Recorder" in party.roles)
+async def recorders() -> tuple[PartyShown, ...]:
+    """Return whose accounts may record, by the gateway's word: those that a consumer may name."""
+    parties = await with_retries(ask_parties())
+    return tuple(party for party in parties if party.active and "Recorder" in party.roles)
 
 
-def _parties(answer: Answer) -> tuple[_Party, ...]:
-    return msgspec.json.decode(answer.body, type=_Parties).parties
+def _ask_party(party: bytes) -> HttpCall[PartyShown]:
+    return HttpCall("GET", path("/v1/parties/{}", party), reader(PartyShown))
 
 
-def _named(parties: Iterable[_Party]) -> tuple[NamedParty, ...]:
-    return tuple(
-        [NamedParty(from_hex(party.address, 20), party.name, party.active) for party in parties]
-    )
+_purposes = reader(PurposesAnswer)
+_parties = reader(PartiesAnswer)
 
 
-def _ask_party(party: bytes) -> HttpCall[_Party]:
-    return HttpCall("GET", path("/v1/parties/{}", party), reader(_Party))
-
-
-def _dataset(answer: Answer) -> DatasetAnswer:
-    found = msgspec.json.decode(answer.body, type=_Dataset)
-    newest = found.publication
-    return DatasetAnswer(
-        terms=DatasetTerms(
-            code=found.code,
-            title=found.title,
-            fields=found.fields,
-            sharing=_class(found.sharing),
-            open=_class(found.open),
-            grade=found.grade,
-            personal=found.personal,
-            update_cycle=found.update_cycle,
-        ),
-        provider=from_hex(found.provider, 20),
-        newest=newest.version if newest else 0,
-        head=TreeHead(newest.count, from_hex(newest.root, 32)) if newest else _NONE,
-    )
-
-
-_NONE = TreeHead(0, EMPTY_ROOT)
-
-
-def _class(text: str) -> Class:
-    found = CLASSES.get(text)
-    if found is None:
-        raise msgspec.ValidationError(f"{text[:40]!r} is no class")
-    return found
-
-
-def _purposes(answer: Answer) -> tuple[PurposeTerms, ...]:
-    found = msgspec.json.decode(answer.body, type=_Purposes).purposes
-    return tuple(
-        PurposeTerms(
-            code=purpose.code,
-            texts=tuple(Text(text.language, text.template) for text in purpose.texts),
-            max_validity=purpose.max_validity,
-            max_uses=purpose.max_uses,
-            min_interval=purpose.min_interval,
-            retention=purpose.retention,
-        )
-        for purpose in found
-    )
+def _terms(shown: DatasetShown) -> DatasetTerms:
+    members = asdict(shown)
+    for name in ("sharing", "open"):
+        if members[name] not in CLASSES:
+            raise ClientError(f"not an answer of the protocol: {members[name][:40]!r} is no class")
+        members[name] = CLASSES[members[name]]
+    return msgspec.convert(members, DatasetTerms)

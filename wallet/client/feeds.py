@@ -2,8 +2,7 @@
 
 from typing import Final
 
-import msgspec
-
+from ledger.api.supervision import LogShown, RevocationLogs, RevocationsAnswer
 from ledger.chain.contract_reads import event_state
 from ledger.chain.deployment import Deployment
 from ledger.chain.eth_methods import EventError, Log
@@ -33,53 +32,10 @@ _ENDINGS: Final = frozenset(
 )
 
 
-class Ending(msgspec.Struct, frozen=True):
-    """Something that ends or halts authorizations, or lets them go on. Ids are 0x strings."""
-
-    key: int
-    name: str
-    """Revoked, Confirmed, SubjectFrozen, SubjectUnfrozen, RecoveryStarted, RecoveryVetoed, ..."""
-    authorization: str
-    """Empty where it is about all of a subject's."""
-    subject: str
-    block_number: int
-    at: int
-    transaction: str = ""
-
-
-class Endings(msgspec.Struct, frozen=True):
-    """Some of them, in the order of the chain."""
-
-    revocations: tuple[Ending, ...]
-    block_number: int
-    """How far the gateway has read."""
-    next: int
-    """Cursor of what comes after these."""
-
-
-def revocations(since: int = 0, cursor: int = 0) -> HttpCall[Endings]:
+def revocations(since: int = 0, cursor: int = 0) -> HttpCall[RevocationsAnswer]:
     """Ask what ended or halted authorizations, from a block on."""
-    return HttpCall("GET", path("/v1/revocations", since=since, cursor=cursor), reader(Endings))
-
-
-class RevocationLog(msgspec.Struct, frozen=True):
-    """One log of `Authorizations`. Bytes are 0x strings."""
-
-    block_number: int
-    block_hash: str
-    at: int
-    transaction: str
-    log_index: int
-    topics: tuple[str, ...]
-    data: str
-
-
-class RevocationLogs(msgspec.Struct, frozen=True):
-    """All of them in some blocks, in order."""
-
-    logs: tuple[RevocationLog, ...]
-    first_block: int
-    last_block: int
+    where = path("/v1/revocations", since=since, cursor=cursor)
+    return HttpCall("GET", where, reader(RevocationsAnswer))
 
 
 def revocation_logs(since: int = 0) -> HttpCall[RevocationLogs]:
@@ -167,7 +123,7 @@ class CheckedEndings:
             # A node that makes a block just then may have answered by that one; this one is old by now.
             self.verify(await look(asked))
 
-    def _decoded(self, log: RevocationLog, page: RevocationLogs) -> NumberedEvent:
+    def _decoded(self, log: LogShown, page: RevocationLogs) -> NumberedEvent:
         if not page.first_block <= log.block_number <= page.last_block:
             raise ClientError(f"an event of block {log.block_number}, which was not told of")
         raw = Log(

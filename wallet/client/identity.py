@@ -1,12 +1,39 @@
 """Calls to the identity authority: enrolment, look-ups, owners, links, recovery."""
 
-from collections.abc import Callable, Sequence
-from enum import StrEnum
+from collections.abc import Sequence
 from typing import Final, TypeVar
 
 import msgspec
+from msgspec import to_builtins
 
 from ledger.api import SignedLink
+from ledger.api.consent import HandleAnswer
+from ledger.api.identity import (
+    ActAnswer,
+    AuthorityAnswer,
+    ChallengeAnswer,
+    ChallengeWanted,
+    ClosingBody,
+    CodeAnswer,
+    CorrectionBody,
+    EnrolmentAnswer,
+    EnrolmentBody,
+    LinkAnswer,
+    LinkBody,
+    LookupsAnswer,
+    OfficerBody,
+    OpeningBody,
+    PersonBody,
+    RecoveryAnswer,
+    RecoveryBody,
+    ResolutionBody,
+    SessionAnswer,
+    SessionBody,
+    SubjectsAnswer,
+    SubjectsBody,
+)
+from ledger.api.identity import PersonKind as PersonKind  # noqa: PLC0414  the SDK shows it here
+from ledger.crypto.signatures import SIGNATURE_LENGTH
 from ledger.hexstr import from_hex, to_hex
 from ledger.plain_text import verify_case_number
 from ledger.typed_data import SubjectLink, record_from_object
@@ -18,19 +45,14 @@ from wallet.client.calls import (
     Service,
     path,
     reader,
+    signed_get,
+    signed_post,
 )
 
-T = TypeVar("T")
+PersonT = TypeVar("PersonT", bound=PersonBody)
 
 MAX_OWNERS: Final = 50_000
 """Ids in one question for owners; the service takes 100,000, and 8 MiB."""
-
-
-class PersonKind(StrEnum):
-    """Who a subject is."""
-
-    RESIDENT = "resident"
-    ENTERPRISE = "enterprise"
 
 
 class Person(msgspec.Struct, frozen=True):
@@ -53,86 +75,6 @@ class ProvenSigner(msgspec.Struct, frozen=True):
     """`any`: the general id; `one`: for the first consumer that needs one; or a consumer's address."""
 
 
-class Code(msgspec.Struct, frozen=True):
-    """What a person gets at the counter and enrols with."""
-
-    code: str
-    expires_at: int
-
-
-class EnrolledSubject(msgspec.Struct, frozen=True):
-    """One subject id of a person."""
-
-    subject: str
-    signer: str
-    keep_for: str
-    state: str
-    consumer: str | None = None
-    """The consumer that it is kept for."""
-
-
-class Enrolment(msgspec.Struct, frozen=True):
-    """What came of an enrolment."""
-
-    enrolment: str
-    subjects: tuple[EnrolledSubject, ...]
-
-
-class Subjects(msgspec.Struct, frozen=True):
-    """All subject ids of a person."""
-
-    subjects: tuple[EnrolledSubject, ...]
-
-
-class Handle(msgspec.Struct, frozen=True):
-    """What leads a consumer's request to a person's inbox, and says nothing of the person."""
-
-    handle: str
-    expires_at: int
-
-
-class Lookup(msgspec.Struct, frozen=True):
-    """One time that a consumer looked a person up."""
-
-    id: int
-    at: int
-    consumer: str
-    purpose: str
-    case_number: str
-    outcome: str
-
-
-class Lookups(msgspec.Struct, frozen=True):
-    """Some look-ups, newest first."""
-
-    lookups: tuple[Lookup, ...]
-    next: int | None = None
-
-
-class RecoveredSubject(msgspec.Struct, frozen=True):
-    """One subject id under recovery."""
-
-    subject: str
-    new_signer: str
-    state: str
-    effective_at: int | None = None
-    transaction: str | None = None
-
-
-class Recovery(msgspec.Struct, frozen=True):
-    """A recovery of all of a person's ids."""
-
-    recovery: str
-    subjects: tuple[RecoveredSubject, ...]
-
-
-class Authority(msgspec.Struct, frozen=True):
-    """Who the identity authority is."""
-
-    address: str
-    chain_id: int
-
-
 class Challenge(msgspec.Struct, frozen=True):
     """A text to sign for a session, and who was asked for it and when."""
 
@@ -141,65 +83,35 @@ class Challenge(msgspec.Struct, frozen=True):
     at: int
 
 
-class Session(msgspec.Struct, frozen=True):
-    """A session of somebody who cannot sign requests."""
-
-    token: str
-    expires_at: int
-
-    def __repr__(self) -> str:
-        return "<Session, not shown>"
-
-
-def about_authority() -> HttpCall[Authority]:
+def about_authority() -> HttpCall[AuthorityAnswer]:
     """Ask who the identity authority is."""
-    return HttpCall("GET", "/v1/authority", reader(Authority), service=Service.IDENTITY)
+    return HttpCall("GET", "/v1/authority", reader(AuthorityAnswer), Service.IDENTITY)
 
 
 # Texts that signers sign to prove that somebody has them
 
 
-def enrolment_text(authority: Authority, code: str) -> bytes:
+def enrolment_text(authority: AuthorityAnswer, code: str) -> bytes:
     """Return what each signer signs to be enrolled."""
     return _text("enrolment", authority, "code", code)
 
 
-def subjects_text(authority: Authority, subject: bytes) -> bytes:
+def subjects_text(authority: AuthorityAnswer, subject: bytes) -> bytes:
     """Return what each signer signs to become one more id of the same person."""
     return _text("subjects", authority, "subject", to_hex(subject))
 
 
-def recovery_text(authority: Authority, person: Person) -> bytes:
+def recovery_text(authority: AuthorityAnswer, person: Person) -> bytes:
     """Return what each new signer signs to take a lost one's place."""
     return _text("recovery", authority, "person", person.id_number)
 
 
-def _text(what: str, authority: Authority, name: str, value: str) -> bytes:
+def _text(act: str, authority: AuthorityAnswer, name: str, value: str) -> bytes:
     lines = f"chain {authority.chain_id}\nauthority {authority.address}\n{name} {value}"
-    return f"Quancheng {what}\n{lines}".encode()
+    return f"Quancheng {act}\n{lines}".encode()
 
 
 # Officers
-
-
-def issue_code(person: Person, identification: str) -> HttpCall[Code]:
-    """Let a person enrol, after looking at its identification; an officer."""
-    body = _members(person, identification=identification)
-    return _post("/v1/codes", body, reader(Code))
-
-
-def start_recovery(
-    person: Person, identification: str, signers: Sequence[ProvenSigner]
-) -> HttpCall[Recovery]:
-    """Replace a person's lost signers, one for each of its ids; an officer."""
-    body = _members(person, identification=identification, signers=signers)
-    return _post("/v1/recoveries", body, reader(Recovery))
-
-
-class Acted(msgspec.Struct, frozen=True):
-    """Which ids an act at the counter was about; it is on chain."""
-
-    subjects: tuple[str, ...]
 
 
 class SignedOpening(msgspec.Struct, frozen=True):
@@ -212,118 +124,130 @@ class SignedOpening(msgspec.Struct, frozen=True):
     signature: str
 
 
+def issue_code(person: Person, identification: str) -> HttpCall[CodeAnswer]:
+    """Let a person enrol, after looking at its identification; an officer."""
+    body = _about(OfficerBody, person, identification=identification)
+    return signed_post("/v1/codes", body, reader(CodeAnswer), Service.IDENTITY)
+
+
+def start_recovery(
+    person: Person, identification: str, signers: Sequence[ProvenSigner]
+) -> HttpCall[RecoveryAnswer]:
+    """Replace a person's lost signers, one for each of its ids; an officer."""
+    body = _about(RecoveryBody, person, identification=identification, signers=to_builtins(signers))
+    return signed_post("/v1/recoveries", body, reader(RecoveryAnswer), Service.IDENTITY)
+
+
 def close_subjects(
     person: Person, identification: str, subjects: Sequence[str] = ()
-) -> HttpCall[Acted]:
+) -> HttpCall[ActAnswer]:
     """Close stolen ids of a person at once, all of them if none is named; an officer."""
-    body = _members(person, identification=identification, subjects=subjects)
-    return _post("/v1/closings", body, reader(Acted))
+    return _act("closings", ClosingBody, person, identification, subjects=tuple(subjects))
 
 
-def open_subject(person: Person, identification: str, signed: SignedOpening) -> HttpCall[Acted]:
+def open_subject(person: Person, identification: str, signed: SignedOpening) -> HttpCall[ActAnswer]:
     """Open a closed id again with its key's word; an officer."""
-    body = _members(person, identification=identification, **msgspec.structs.asdict(signed))
-    return _post("/v1/openings", body, reader(Acted))
+    return _act("openings", OpeningBody, person, identification, **to_builtins(signed))
 
 
-def correct_subject(person: Person, identification: str, subject: str) -> HttpCall[Acted]:
+def correct_subject(person: Person, identification: str, subject: str) -> HttpCall[ActAnswer]:
     """Give an id to whose it is, and end all its links; an officer."""
-    body = _members(person, identification=identification, subject=subject)
-    return _post("/v1/corrections", body, reader(Acted))
+    return _act("corrections", CorrectionBody, person, identification, subject=subject)
 
 
-def recovery_state(recovery: str) -> HttpCall[Recovery]:
+def _act(
+    route: str, kind: type[OfficerBody], person: Person, identification: str, **members: object
+) -> HttpCall[ActAnswer]:
+    body = _about(kind, person, identification=identification, **members)
+    return signed_post(f"/v1/{route}", body, reader(ActAnswer), Service.IDENTITY)
+
+
+def recovery_state(recovery: str) -> HttpCall[RecoveryAnswer]:
     """Ask how a recovery stands; an officer."""
-    return _get(path("/v1/recoveries/{}", recovery), reader(Recovery))
+    where = path("/v1/recoveries/{}", recovery)
+    return signed_get(where, reader(RecoveryAnswer), Service.IDENTITY)
 
 
 # People
 
 
-def enrol(person: Person, code: str, signers: Sequence[ProvenSigner]) -> HttpCall[Enrolment]:
+def enrol(person: Person, code: str, signers: Sequence[ProvenSigner]) -> HttpCall[EnrolmentAnswer]:
     """Enrol with a code; the signers' signatures prove themselves."""
-    body = _members(person, code=code, signers=signers)
-    return _post("/v1/enrolments", body, reader(Enrolment), Credential.NONE)
+    body = _about(EnrolmentBody, person, code=code, signers=to_builtins(signers))
+    return HttpCall(
+        "POST", "/v1/enrolments", reader(EnrolmentAnswer), Service.IDENTITY, body.encode()
+    )
 
 
-def enrolment_state(enrolment: str) -> HttpCall[Enrolment]:
+def enrolment_state(enrolment: str) -> HttpCall[EnrolmentAnswer]:
     """Ask how an enrolment stands that took long, until an hour after it is registered; then `my_subjects`."""
-    return _get(path("/v1/enrolments/{}", enrolment), reader(Enrolment), Credential.NONE)
+    where = path("/v1/enrolments/{}", enrolment)
+    return HttpCall("GET", where, reader(EnrolmentAnswer), Service.IDENTITY)
 
 
-def more_subjects(signers: Sequence[ProvenSigner]) -> HttpCall[Enrolment]:
+def more_subjects(signers: Sequence[ProvenSigner]) -> HttpCall[EnrolmentAnswer]:
     """Get more ids; a subject."""
-    return _post("/v1/subjects", {"signers": signers}, reader(Enrolment))
+    body = SubjectsBody.of({"signers": to_builtins(signers)})
+    return signed_post("/v1/subjects", body, reader(EnrolmentAnswer), Service.IDENTITY)
 
 
-def my_subjects() -> HttpCall[Subjects]:
+def my_subjects() -> HttpCall[SubjectsAnswer]:
     """Ask for all ids of the same person; a subject."""
-    return _get("/v1/subjects", reader(Subjects))
+    return signed_get("/v1/subjects", reader(SubjectsAnswer), Service.IDENTITY)
 
 
-def my_lookups(before: int | None = None) -> HttpCall[Lookups]:
+def my_lookups(before: int | None = None) -> HttpCall[LookupsAnswer]:
     """Ask who looked the person up, newest first; a subject."""
-    return _get(path("/v1/lookups", before=before), reader(Lookups))
+    where = path("/v1/lookups", before=before)
+    return signed_get(where, reader(LookupsAnswer), Service.IDENTITY)
 
 
 def ask_link(dataset: bytes, subject: bytes | None = None) -> HttpCall[SignedLink]:
     """Ask for the link between a dataset's owner and a subject id; a subject."""
-    body = {"dataset": to_hex(dataset)} | ({"subject": to_hex(subject)} if subject else {})
-    return _post("/v1/links", body, _link)
+    body = LinkBody(dataset=dataset, subject=subject)
+    return signed_post("/v1/links", body, _link, Service.IDENTITY)
 
 
 def session_challenge(signer: bytes, service: Service = Service.IDENTITY) -> HttpCall[Challenge]:
     """Ask a service for a text to sign for a session; a subject with a passkey."""
-    body = msgspec.json.encode({"signer": to_hex(signer)})
-    return HttpCall("POST", "/v1/sessions/challenge", _challenge, service=service, body=body)
+    body = ChallengeWanted(signer=signer).encode()
+    return HttpCall("POST", "/v1/sessions/challenge", _challenge, service, body)
 
 
 def open_session(
     challenge: Challenge, signer: bytes, signature: bytes, service: Service = Service.IDENTITY
-) -> HttpCall[Session]:
+) -> HttpCall[SessionAnswer]:
     """Hand in the signed text."""
-    signed = {
-        "challenge": challenge.challenge,
-        "signer": to_hex(signer),
-        "signature": to_hex(signature),
-    }
-    body = msgspec.json.encode(signed)
-    return HttpCall("POST", "/v1/sessions", reader(Session), service=service, body=body)
+    body = SessionBody(challenge=challenge.challenge, signer=signer, signature=signature)
+    return HttpCall("POST", "/v1/sessions", reader(SessionAnswer), service, body.encode())
 
 
-class _Challenge(msgspec.Struct):
-    challenge: str
+_challenged = reader(ChallengeAnswer)
+_linked = reader(LinkAnswer)
 
 
 def _challenge(answer: Answer) -> Challenge:
-    text = msgspec.json.decode(answer.body, type=_Challenge).challenge
-    return Challenge(text, answer.origin, answer.at)
-
-
-class _Link(msgspec.Struct):
-    link: dict[str, str | int | bool]
-    link_signature: str
+    return Challenge(_challenged(answer).challenge, answer.origin, answer.at)
 
 
 def _link(answer: Answer) -> SignedLink:
-    found = msgspec.json.decode(answer.body, type=_Link)
-    return SignedLink(
-        record_from_object(SubjectLink, found.link), from_hex(found.link_signature, 65)
-    )
+    linked = _linked(answer)
+    signature = from_hex(linked.link_signature, SIGNATURE_LENGTH)
+    return SignedLink(record_from_object(SubjectLink, linked.link), signature)
 
 
 # Consumers and providers
 
 
-def resolve(person: Person, purpose: bytes, case_number: str) -> HttpCall[Handle]:
+def resolve(person: Person, purpose: bytes, case_number: str) -> HttpCall[HandleAnswer]:
     """Look a customer up for a case; a consumer. The person will see that it was.
 
     Raises:
         PlainTextError: the case number is none.
     """
     verify_case_number(case_number)
-    body = _members(person, purpose=to_hex(purpose), case_number=case_number)
-    return _post("/v1/resolutions", body, reader(Handle))
+    body = _about(ResolutionBody, person, purpose=purpose, case_number=case_number)
+    return signed_post("/v1/resolutions", body, reader(HandleAnswer), Service.IDENTITY)
 
 
 def ask_owners(
@@ -354,27 +278,5 @@ def _owners(answer: Answer) -> tuple[bytes | None, ...]:
     return tuple([None if owner is None else from_hex(owner, 32) for owner in found])
 
 
-def _members(person: Person, **others: object) -> dict[str, object]:
-    return {"kind": person.kind, "id_number": person.id_number, "name": person.name, **others}
-
-
-def _post(
-    where: str,
-    body: object,
-    read: Callable[[Answer], T],
-    credential: Credential = Credential.SIGNATURE,
-) -> HttpCall[T]:
-    return HttpCall(
-        "POST",
-        where,
-        read,
-        service=Service.IDENTITY,
-        body=msgspec.json.encode(body),
-        credential=credential,
-    )
-
-
-def _get(
-    where: str, read: Callable[[Answer], T], credential: Credential = Credential.SIGNATURE
-) -> HttpCall[T]:
-    return HttpCall("GET", where, read, service=Service.IDENTITY, credential=credential)
+def _about(kind: type[PersonT], person: Person, **members: object) -> PersonT:
+    return kind.of({**msgspec.structs.asdict(person), **members})

@@ -86,8 +86,8 @@ async def require_free_name(ledger: ChainAccess, party: bytes, name: str) -> Non
             if _place(event) > ended.get(address, (-1, -1))
         }
     else:
-        told = await with_retries(ask_parties())
-        names = {one.address: one.name for one in told if one.active}
+        parties = await with_retries(ask_parties())
+        names = {from_hex(each.address): each.name for each in parties if each.active}
     require_distinct(name, [other for address, other in names.items() if address != party])
 
 

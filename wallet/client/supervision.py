@@ -1,105 +1,48 @@
 """Calls of providers and regulators: who uses what, applications to decide, alerts, the trail."""
 
+from base64 import b64encode
 from typing import Any
 
 import msgspec
 
+from ledger.api.supervision import (
+    AccessesAnswer,
+    AlertsAnswer,
+    AlertShown,
+    ApplicationsAnswer,
+    ApplicationShown,
+    KeyholderReportTaken,
+)
 from ledger.crypto.released_parts import WrongParts, encode_wrong_parts
-from ledger.hexstr import to_hex
 from ledger.jsonio import check_depth
-from wallet.client.calls import Answer, Bitmap, Credential, HttpCall, nothing, path, reader
+from wallet.client.calls import (
+    Answer,
+    HttpCall,
+    nothing,
+    path,
+    reader,
+    signed_get,
+    signed_post,
+)
+
+_applications = reader(ApplicationsAnswer)
+_alerts = reader(AlertsAnswer)
 
 
-class AccessShown(msgspec.Struct, frozen=True):
-    """One access as the gateway tells of it. Ids are 0x strings; what there is not is empty."""
-
-    access: str
-    sequence: int
-    outcome: str
-    at: int
-    consumer: str
-    basis: str
-    fields: Bitmap
-    consumer_name: str = ""
-    kind: str = ""
-    dataset: str = ""
-    dataset_title: str = ""
-    subject: str = ""
-    item: str = ""
-    block_number: int = 0
-    transaction: str = ""
-    voided: bool = False
-
-
-class AccessPage(msgspec.Struct, frozen=True):
-    """Some accesses, the newest first."""
-
-    accesses: tuple[AccessShown, ...]
-    cursor: str | None = None
-
-
-class Application(msgspec.Struct, frozen=True):
-    """An application of a consumer. Ids are 0x strings."""
-
-    application: str
-    consumer: str
-    dataset: str
-    purpose: str
-    fields: Bitmap
-    justification: str
-    decided: bool
-    signed: bool
-    consumer_name: str = ""
-    purpose_code: str = ""
-    state: str = ""
-    at: int = 0
-
-
-class _Applications(msgspec.Struct):
-    applications: tuple[Application, ...]
-
-
-class Alert(msgspec.Struct, frozen=True):
-    """What supervision found."""
-
-    id: int
-    rule: str
-    severity: str
-    text: str
-    raised_at: int
-    consumer: str = ""
-    consumer_name: str = ""
-    dataset: str = ""
-    agreement: str = ""
-    suspended_until: int | None = None
-
-
-class _Alerts(msgspec.Struct):
-    alerts: tuple[Alert, ...]
-
-
-def dataset_accesses(dataset: bytes, cursor: str | None = None) -> HttpCall[AccessPage]:
+def dataset_accesses(dataset: bytes, cursor: str | None = None) -> HttpCall[AccessesAnswer]:
     """Ask who used a dataset; its provider."""
     where = path("/v1/datasets/{}/accesses", dataset, cursor=cursor)
-    return HttpCall("GET", where, reader(AccessPage), credential=Credential.SIGNATURE)
+    return signed_get(where, reader(AccessesAnswer))
 
 
-def applications() -> HttpCall[tuple[Application, ...]]:
+def applications() -> HttpCall[tuple[ApplicationShown, ...]]:
     """Ask for the applications for a provider's datasets."""
-
-    def read(answer: Answer) -> tuple[Application, ...]:
-        return msgspec.json.decode(answer.body, type=_Applications).applications
-
-    return HttpCall("GET", "/v1/applications", read, credential=Credential.SIGNATURE)
+    return signed_get("/v1/applications", lambda answer: _applications(answer).applications)
 
 
-def alerts() -> HttpCall[tuple[Alert, ...]]:
+def alerts() -> HttpCall[tuple[AlertShown, ...]]:
     """Ask for the alerts; a regulator."""
-
-    def read(answer: Answer) -> tuple[Alert, ...]:
-        return msgspec.json.decode(answer.body, type=_Alerts).alerts
-
-    return HttpCall("GET", "/v1/alerts", read, credential=Credential.SIGNATURE)
+    return signed_get("/v1/alerts", lambda answer: _alerts(answer).alerts)
 
 
 def release_journal(start: int) -> HttpCall[bytes]:
@@ -107,8 +50,7 @@ def release_journal(start: int) -> HttpCall[bytes]:
 
     The answer is NDJSON; an empty one means that there is no more.
     """
-    where = path("/v1/journal", **{"from": start})
-    return HttpCall("GET", where, lambda got: got.body, credential=Credential.SIGNATURE)
+    return signed_get(path("/v1/journal", **{"from": start}), lambda got: got.body)
 
 
 def trace(**about: bytes | str) -> HttpCall[dict[str, Any]]:
@@ -118,31 +60,19 @@ def trace(**about: bytes | str) -> HttpCall[dict[str, Any]]:
         check_depth(answer.body)
         return msgspec.json.decode(answer.body, type=dict[str, Any])
 
-    where = path("/v1/trace", **about)
-    return HttpCall("GET", where, read, credential=Credential.SIGNATURE)
-
-
-class _Report(msgspec.Struct, omit_defaults=True):
-    access: str
-    keyholder: str | None = None
-    proof: bytes | None = None
+    return signed_get(path("/v1/trace", **about), read)
 
 
 def name_keyholder(access: bytes, keyholder: bytes) -> HttpCall[None]:
     """Say that a keyholder's parts were wrong, for an access of the consumer's own; three consumers count."""
-    return _report(_Report(to_hex(access), keyholder=to_hex(keyholder)))
+    return _report(KeyholderReportTaken(access=access, keyholder=keyholder))
 
 
 def show_wrong_parts(access: bytes, proof: WrongParts) -> HttpCall[None]:
     """Show that a keyholder's parts were wrong, for an access of the consumer's own."""
-    return _report(_Report(to_hex(access), proof=encode_wrong_parts(proof)))
+    encoded = b64encode(encode_wrong_parts(proof))
+    return _report(KeyholderReportTaken(access=access, proof=encoded))
 
 
-def _report(report: _Report) -> HttpCall[None]:
-    return HttpCall(
-        "POST",
-        "/v1/keyholder-reports",
-        nothing,
-        body=msgspec.json.encode(report),
-        credential=Credential.SIGNATURE,
-    )
+def _report(report: KeyholderReportTaken) -> HttpCall[None]:
+    return signed_post("/v1/keyholder-reports", report, nothing)

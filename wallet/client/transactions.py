@@ -10,6 +10,7 @@ from typing import Final
 
 import msgspec
 
+from ledger.api.relay import RawTransaction, RelayedAnswer, TransactionTerms
 from ledger.chain import contract_calls, eth_methods
 from ledger.chain.contract_calls import ContractCall, verify_call
 from ledger.chain.eth_methods import Log
@@ -22,7 +23,7 @@ from ledger.chain.transactions import (
 )
 from ledger.crypto.hpke import DecryptionKey
 from ledger.hexstr import from_hex, to_hex
-from wallet.client.calls import Answer, Bitmap, HttpCall, at_node, look, path
+from wallet.client.calls import Answer, HttpCall, at_node, look, path, reader
 from wallet.client.errors import (
     ClientError,
     ErrorKind,
@@ -36,6 +37,7 @@ from wallet.client.retry import with_retries
 
 _AGAIN: Final = 5.0
 """Seconds that a transaction has, which the node did not take: it may be known already, or mined."""
+_relayed = reader(RelayedAnswer)
 
 
 class Mined(msgspec.Struct, frozen=True):
@@ -46,15 +48,6 @@ class Mined(msgspec.Struct, frozen=True):
     block_hash: bytes
     logs: tuple[Log, ...] | None
     """Its events, from the party's own node; None when only the gateway told of it."""
-
-
-class Outlook(msgspec.Struct, frozen=True):
-    """What an account's next transaction needs, as the gateway tells it."""
-
-    nonce: int
-    chain_id: int
-    gas_price: int
-    max_gas: int
 
 
 async def transact(
@@ -126,23 +119,23 @@ async def _drafted(ledger: ChainAccess, sender: bytes, call: ContractCall) -> Tr
     to, chain_id = ledger.deployment.address_of(call.contract), ledger.deployment.chain_id
     if ledger.own_node:
         return await at_node(draft, sender, to, call.data, chain_id=chain_id, fee=ledger.fee)
-    outlook = await with_retries(ask_outlook(sender))
-    fee = ledger.fee.offer(None, outlook.gas_price)
-    return Transaction(chain_id, outlook.nonce, min(outlook.max_gas, GAS_CAP), fee, to, call.data)
+    terms = await with_retries(ask_outlook(sender))
+    fee = ledger.fee.offer(None, int(terms.gas_price))
+    return Transaction(chain_id, terms.nonce, min(terms.max_gas, GAS_CAP), fee, to, call.data)
 
 
 # By way of the gateway
 
 
-def ask_outlook(address: bytes) -> HttpCall[Outlook]:
+def ask_outlook(address: bytes) -> HttpCall[TransactionTerms]:
     """Ask the gateway for nonce and fee."""
-    return HttpCall("GET", path("/v1/transactions/{}", address), _outlook)
+    return HttpCall("GET", path("/v1/transactions/{}", address), reader(TransactionTerms))
 
 
 def relay_transaction(raw: bytes) -> HttpCall[Mined]:
     """Have the gateway relay a signed transaction; it answers when the block is final."""
-    body = msgspec.json.encode({"raw": to_hex(raw)})
-    return HttpCall("POST", "/v1/transactions", read_mined, body=body)
+    body = RawTransaction(raw=raw)
+    return HttpCall("POST", "/v1/transactions", read_mined, body=body.encode())
 
 
 async def _relay(signed: SignedTransaction) -> Mined:
@@ -160,27 +153,9 @@ def refusal_in(error: ProblemError) -> ClientError:
     return RefusedError(name, str(error.member("arguments") or ""))
 
 
-class _Outlook(msgspec.Struct):
-    nonce: int
-    chain_id: int
-    gas_price: Bitmap
-    max_gas: int
-
-
-class _Mined(msgspec.Struct):
-    transaction: str
-    block_number: int
-    block_hash: str
-
-
-def _outlook(answer: Answer) -> Outlook:
-    decoded = msgspec.json.decode(answer.body, type=_Outlook)
-    return Outlook(decoded.nonce, decoded.chain_id, int(decoded.gas_price), decoded.max_gas)
-
-
 def read_mined(answer: Answer) -> Mined:
     """Read where the gateway says that a transaction is."""
-    decoded = msgspec.json.decode(answer.body, type=_Mined)
+    decoded = _relayed(answer)
     return Mined(
         transaction=from_hex(decoded.transaction, 32),
         block_number=decoded.block_number,

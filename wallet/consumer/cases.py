@@ -10,19 +10,19 @@ from typing import Final, Literal
 
 import msgspec
 
-from ledger.api import SignedLink
+from ledger.api import SignedLink, read_link
+from ledger.api.consent import ConsentRequest
+from ledger.crypto.signatures import SIGNATURE_LENGTH
 from ledger.errors import LedgerError
-from ledger.hexstr import from_hex, to_hex
+from ledger.hexstr import to_hex
 from ledger.jsonio import UNREADABLE
 from ledger.typed_data import (
     Authorization,
     JsonScalar,
-    SubjectLink,
     record_from_object,
     record_to_object,
     struct_hash,
 )
-from wallet.client.consent_requests import AskText, ConsentRequest, ask_from_text, ask_to_text
 from wallet.client.verification import Basis
 from wallet.errors import PartyError
 from wallet.files import write_whole
@@ -54,7 +54,7 @@ class Case(msgspec.Struct, frozen=True):
 class _Text(msgspec.Struct):
     v: Literal[1]
     request: str
-    ask: AskText
+    ask: msgspec.Raw
     state: str
     authorization_id: str | None
     authorization: dict[str, JsonScalar] | None
@@ -100,7 +100,7 @@ def _encode(case: Case) -> bytes:
     text = _Text(
         v=1,
         request=case.request,
-        ask=ask_to_text(case.ask),
+        ask=msgspec.Raw(case.ask.encode()),
         state=case.state,
         authorization_id=None if granted is None else to_hex(struct_hash(granted)),
         authorization=None if granted is None else dict(record_to_object(granted)),
@@ -113,17 +113,13 @@ def _encode(case: Case) -> bytes:
 def _decode(path: Path) -> Case:
     try:
         text = msgspec.json.decode(path.read_bytes(), type=_Text)
-        link = None
-        if text.link is not None and text.link_signature is not None:
-            signature = from_hex(text.link_signature, 65)
-            link = SignedLink(record_from_object(SubjectLink, text.link), signature)
         granted = text.authorization
         return Case(
             request=text.request,
-            ask=ask_from_text(text.ask),
+            ask=ConsentRequest.parse(bytes(text.ask)),
             state=text.state,
             authorization=None if granted is None else record_from_object(Authorization, granted),
-            link=link,
+            link=read_link(text.link, text.link_signature, SIGNATURE_LENGTH),
         )
     except OSError as error:
         raise PartyError("Consumer", f"{path}: {error.strerror}") from error

@@ -1,11 +1,12 @@
 """Asking a person: look the person up (or take a handle), ask, wait, check what came back."""
 
+from ledger.api.consent import ConsentRequest
 from ledger.crypto.statement import Terms, select_templates, verify_statement
 from ledger.errors import LedgerError
 from ledger.hexstr import to_hex
 from ledger.typed_data import Authorization, struct_hash
 from wallet.client import datasets
-from wallet.client.consent_requests import AskState, ConsentRequest, send_ask, wait_for_answer
+from wallet.client.consent_requests import AskState, send_ask, wait_for_answer
 from wallet.client.identity import Person, resolve
 from wallet.client.party import ChainAccess
 from wallet.client.retry import with_retries

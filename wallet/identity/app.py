@@ -12,6 +12,11 @@ import msgspec
 from fastapi import APIRouter, Depends, FastAPI, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
+from ledger.api import SignedLink
+from ledger.api import identity as messages
+from ledger.api.consent import HandleAnswer
+from ledger.api.forms import Hash
+from ledger.api.identity import PersonBody, PersonKind
 from ledger.chain.contract_calls import Approval
 from ledger.chain.deployment import read_deployment
 from ledger.chain.reverts import RevertError
@@ -24,7 +29,6 @@ from ledger.service.app import INTERNAL, MALFORMED, NOT_FOUND, ProblemError, Pro
 from ledger.service.challenges import Asker
 from ledger.service.request_body import parse_model, read_model
 from wallet.errors import WalletError
-from wallet.identity import models
 from wallet.identity.auth import MAX_BYTES, by_officer, by_subject, signed, verify_officer
 from wallet.identity.database import open_database
 from wallet.identity.errors import NO_MATCH, NOT_A_SUBJECT, ChainUnavailableError, IdentityError
@@ -33,13 +37,14 @@ from wallet.identity.possession_proofs import RECOVERY
 from wallet.identity.services import Services, put_together
 from wallet.identity.settings import IdentitySettings
 from wallet.identity.store import (
+    Identity,
     KeepFor,
     Order,
     Person,
-    PersonKind,
     SubjectRow,
     SubjectState,
     canonical_number,
+    make_identity,
 )
 from wallet.identity.watch import RecoveryState
 
@@ -52,7 +57,7 @@ _ACCEPTED: Final = 202
 _numbers = msgspec.json.Decoder(str)
 
 router = APIRouter(prefix="/v1")
-OrderedT = TypeVar("OrderedT", bound=models.OfficerBody)
+OrderedT = TypeVar("OrderedT", bound=messages.OfficerBody)
 
 
 async def _services(
@@ -66,71 +71,73 @@ Parts = Annotated[Services, Depends(_services)]
 
 
 @router.get("/authority")
-async def authority(parts: Parts) -> models.AuthorityAnswer:
+async def authority(parts: Parts) -> messages.AuthorityAnswer:
     """Tell who the identity authority is."""
     address = to_hex(parts.keys.address)
-    return models.AuthorityAnswer(address=address, chain_id=parts.deployment.chain_id)
+    return messages.AuthorityAnswer(address=address, chain_id=parts.deployment.chain_id)
 
 
 @router.post("/codes", status_code=201)
-async def codes(request: Request, parts: Parts) -> models.CodeAnswer:
+async def codes(request: Request, parts: Parts) -> messages.CodeAnswer:
     """Let somebody enrol whom an officer identified."""
-    person, order, _ = await _ordered(parts, request, models.OfficerBody)
+    person, order, _ = await _ordered(parts, request, messages.OfficerBody)
     return await parts.enrolments.issue(person, order)
 
 
 @router.post("/enrolments", status_code=201)
-async def enrolments(request: Request, response: Response, parts: Parts) -> models.EnrolmentAnswer:
+async def enrolments(
+    request: Request, response: Response, parts: Parts
+) -> messages.EnrolmentAnswer:
     """Redeem a code: a random subject id for each signer, registered on chain."""
-    body = await read_model(request, models.EnrolmentBody, MAX_BYTES)
-    enrolment = await parts.enrolments.enrol(body.identity(), body.code, body.signers)
+    body = await read_model(request, messages.EnrolmentBody, MAX_BYTES)
+    enrolment = await parts.enrolments.enrol(_identity(body), body.code, body.signers)
     return await _enrolment(parts, enrolment, response)
 
 
 @router.get("/enrolments/{enrolment}")
-async def enrolment_state(enrolment: str, parts: Parts) -> models.EnrolmentAnswer:
+async def enrolment_state(enrolment: str, parts: Parts) -> messages.EnrolmentAnswer:
     """Tell how an enrolment stands, to who enrolled and has no id yet; later `GET /v1/subjects` does, signed."""
     rows = await parts.enrolments.state(enrolment)
     if not rows:
         detail = "there is no such enrolment, or it was registered an hour ago"
         raise ProblemError(NOT_FOUND, detail)
-    return models.EnrolmentAnswer(enrolment=enrolment, subjects=list(map(_subject, rows)))
+    return messages.EnrolmentAnswer(enrolment=enrolment, subjects=tuple(map(_subject, rows)))
 
 
 @router.post("/subjects", status_code=201)
 async def more_subjects(
     request: Request, response: Response, parts: Parts
-) -> models.EnrolmentAnswer:
+) -> messages.EnrolmentAnswer:
     """Give a person more subject ids."""
     subject, raw = await by_subject(parts, request)
-    body = parse_model(raw, models.SubjectsBody)
+    body = parse_model(raw, messages.SubjectsBody)
     return await _enrolment(parts, await parts.enrolments.add(subject, body.signers), response)
 
 
 @router.get("/subjects")
-async def subjects(request: Request, parts: Parts) -> models.SubjectsAnswer:
+async def subjects(request: Request, parts: Parts) -> messages.SubjectsAnswer:
     """List all subject ids of a person."""
     subject, _ = await by_subject(parts, request)
     rows = await parts.store.subjects_of(subject.person)
-    return models.SubjectsAnswer(subjects=list(map(_subject, rows)))
+    return messages.SubjectsAnswer(subjects=tuple(map(_subject, rows)))
 
 
 @router.get("/lookups")
 async def lookups(
     request: Request, parts: Parts, before: Annotated[int | None, Query(ge=1)] = None
-) -> models.LookupsAnswer:
+) -> messages.LookupsAnswer:
     """Show a person who looked it up."""
     subject, _ = await by_subject(parts, request)
     newest = await parts.lookups.of_person(subject.person, before, _LOOKUPS_AT_ONCE)
     more = newest[-1].id if len(newest) == _LOOKUPS_AT_ONCE else None
-    return models.LookupsAnswer(lookups=newest, next=more)
+    return messages.LookupsAnswer(tuple(newest), more)
 
 
 @router.post("/links")
-async def links(request: Request, parts: Parts) -> models.LinkAnswer:
+async def links(request: Request, parts: Parts) -> messages.LinkAnswer:
     """Sign which owner a subject is in a dataset: the caller's own id, or another of the same person."""
     caller, raw = await by_subject(parts, request)
-    body = parse_model(raw, models.LinkBody)
+    body = parse_model(raw, messages.LinkBody)
     subject = caller.subject if body.subject is None else body.subject
     if subject != caller.subject:
         mine = await parts.store.subjects_of(caller.person)
@@ -142,27 +149,28 @@ async def links(request: Request, parts: Parts) -> models.LinkAnswer:
 
 
 @router.post("/links/renewals")
-async def renewals(request: Request, parts: Parts) -> models.LinkAnswer:
+async def renewals(request: Request, parts: Parts) -> messages.LinkAnswer:
     """Sign a link anew for whoever shows one that is still right, though it may be over."""
-    shown = (await read_model(request, models.RenewalBody, MAX_BYTES)).signed()
+    body = await read_model(request, messages.RenewalBody, MAX_BYTES)
+    shown = SignedLink(body.link, body.link_signature)
     await parts.links.verify(shown)
     parts.limits.renewals.take(shown.link.subject)
     return await parts.links.renew(shown)
 
 
 @router.post("/sessions/challenge")
-async def challenge(request: Request, parts: Parts) -> models.ChallengeAnswer:
+async def challenge(request: Request, parts: Parts) -> messages.ChallengeAnswer:
     """Give a signer a text to sign, which names the host that it is for."""
-    body = await read_model(request, models.ChallengeBody, MAX_BYTES)
+    body = await read_model(request, messages.ChallengeBody, MAX_BYTES)
     scheme, host = request.url.scheme, parts.authenticator.authority(request)
     made = parts.sessions.challenge(Asker(scheme, host, parts.deployment.chain_id, body.signer))
-    return models.ChallengeAnswer(challenge=made.text, expires_at=made.expires_at)
+    return messages.ChallengeAnswer(challenge=made.text, expires_at=made.expires_at)
 
 
 @router.post("/sessions", status_code=201)
-async def sessions(request: Request, parts: Parts) -> models.SessionAnswer:
+async def sessions(request: Request, parts: Parts) -> messages.SessionAnswer:
     """Give a signer a short session for its signature."""
-    body = await read_model(request, models.SessionBody, MAX_BYTES)
+    body = await read_model(request, messages.SessionBody, MAX_BYTES)
     signer = parts.sessions.verify(body.challenge, body.signer, body.signature)
     if not await parts.store.subjects_signed_by(signer):
         raise IdentityError(NOT_A_SUBJECT, "the signer is no registered subject's")
@@ -170,16 +178,16 @@ async def sessions(request: Request, parts: Parts) -> models.SessionAnswer:
 
 
 @router.post("/resolutions")
-async def resolutions(request: Request, parts: Parts) -> models.HandleAnswer:
+async def resolutions(request: Request, parts: Parts) -> HandleAnswer:
     """Lead a consumer to the inbox of a customer that it knows by name and number."""
     consumer, body = await signed(
-        parts, request, models.ResolutionBody, parts.chain.verify_consumer
+        parts, request, messages.ResolutionBody, parts.chain.verify_consumer
     )
     parts.limits.resolutions.take(consumer)
     parts.limits.misses.check(consumer)
     try:
         return await parts.resolver.resolve(
-            consumer, body.identity(), body.purpose, body.case_number
+            consumer, _identity(body), body.purpose, body.case_number
         )
     except IdentityError as error:
         if error.kind is NO_MATCH:
@@ -191,7 +199,7 @@ async def resolutions(request: Request, parts: Parts) -> models.HandleAnswer:
 async def owners(
     request: Request,
     parts: Parts,
-    dataset: Annotated[models.Hash, Query()],
+    dataset: Annotated[Hash, Query()],
     kind: Annotated[PersonKind, Query()],
 ) -> StreamingResponse:
     """Compute owners in bulk, for the dataset's provider."""
@@ -212,51 +220,51 @@ async def owners(
 
 
 @router.post("/recoveries", status_code=201)
-async def recoveries(request: Request, response: Response, parts: Parts) -> models.RecoveryAnswer:
+async def recoveries(request: Request, response: Response, parts: Parts) -> messages.RecoveryAnswer:
     """Start replacing all keys of somebody whom an officer identified."""
-    person, order, body = await _ordered(parts, request, models.RecoveryBody)
+    person, order, body = await _ordered(parts, request, messages.RecoveryBody)
     text = parts.texts.text(RECOVERY, body.id_number)
     signers = [parts.texts.verify(text, each.signer, each.signature) for each in body.signers]
     recovery = await parts.recoveries.start(person, signers, order)
     recovered = await parts.recoveries.wait(recovery, parts.settings.enrolment_timeout)
     if any(each.state == RecoveryState.WAITING for each in recovered):
         response.status_code = _ACCEPTED
-    return models.RecoveryAnswer(recovery=recovery, subjects=recovered)
+    return messages.RecoveryAnswer(recovery=recovery, subjects=tuple(recovered))
 
 
 @router.get("/recoveries/{recovery}")
-async def recovery_state(recovery: str, request: Request, parts: Parts) -> models.RecoveryAnswer:
+async def recovery_state(recovery: str, request: Request, parts: Parts) -> messages.RecoveryAnswer:
     """Tell an officer how a recovery stands."""
     await parts.authenticator.signer(request, 0, partial(verify_officer, parts))
     recovered = await parts.recoveries.of(recovery)
     if not recovered:
         raise ProblemError(NOT_FOUND, "there is no such recovery")
-    return models.RecoveryAnswer(recovery=recovery, subjects=recovered)
+    return messages.RecoveryAnswer(recovery=recovery, subjects=tuple(recovered))
 
 
 @router.post("/closings")
-async def closings(request: Request, parts: Parts) -> models.ActAnswer:
+async def closings(request: Request, parts: Parts) -> messages.ActAnswer:
     """Close stolen ids of somebody whom an officer identified, at once."""
-    person, order, body = await _ordered(parts, request, models.ClosingBody)
+    person, order, body = await _ordered(parts, request, messages.ClosingBody)
     closed = await parts.counter.close(person, body.subjects, order)
-    return models.ActAnswer(subjects=list(map(to_hex, closed)))
+    return messages.ActAnswer(tuple(map(to_hex, closed)))
 
 
 @router.post("/openings")
-async def openings(request: Request, parts: Parts) -> models.ActAnswer:
+async def openings(request: Request, parts: Parts) -> messages.ActAnswer:
     """Open a closed id again: an officer and the id's current key together."""
-    person, order, body = await _ordered(parts, request, models.OpeningBody)
+    person, order, body = await _ordered(parts, request, messages.OpeningBody)
     approval = Approval(body.signer, body.signature)
     await parts.counter.open(person, body.terms(), approval, order)
-    return models.ActAnswer(subjects=[to_hex(body.subject)])
+    return messages.ActAnswer((to_hex(body.subject),))
 
 
 @router.post("/corrections")
-async def corrections(request: Request, parts: Parts) -> models.ActAnswer:
+async def corrections(request: Request, parts: Parts) -> messages.ActAnswer:
     """Give an id to the person whose it is, and end all links of it that were signed before."""
-    person, order, body = await _ordered(parts, request, models.CorrectionBody)
+    person, order, body = await _ordered(parts, request, messages.CorrectionBody)
     await parts.counter.correct(body.subject, person, order)
-    return models.ActAnswer(subjects=[to_hex(body.subject)])
+    return messages.ActAnswer((to_hex(body.subject),))
 
 
 async def _ordered(
@@ -264,21 +272,27 @@ async def _ordered(
 ) -> tuple[Person, Order, OrderedT]:
     """Return the person whom an officer identified, who ordered the act and why, and the body."""
     officer, body = await by_officer(parts, request, model)
-    person = await parts.enrolments.person(body.identity())
+    person = await parts.enrolments.person(_identity(body))
     return person, Order(officer, body.identification, int(parts.clock())), body
 
 
-async def _enrolment(parts: Services, enrolment: str, response: Response) -> models.EnrolmentAnswer:
+def _identity(body: PersonBody) -> Identity:
+    return make_identity(body.kind, body.id_number, body.name)
+
+
+async def _enrolment(
+    parts: Services, enrolment: str, response: Response
+) -> messages.EnrolmentAnswer:
     rows = await parts.enrolments.wait(enrolment, parts.settings.enrolment_timeout)
     if any(row.state is not SubjectState.REGISTERED for row in rows):
         response.status_code = _ACCEPTED
-    return models.EnrolmentAnswer(enrolment=enrolment, subjects=list(map(_subject, rows)))
+    return messages.EnrolmentAnswer(enrolment=enrolment, subjects=tuple(map(_subject, rows)))
 
 
-def _subject(row: SubjectRow) -> models.SubjectAnswer:
+def _subject(row: SubjectRow) -> messages.SubjectAnswer:
     consumer = None if row.consumer is None else to_hex(row.consumer)
     named = consumer if row.keep_for is KeepFor.CONSUMER else None
-    return models.SubjectAnswer(
+    return messages.SubjectAnswer(
         subject=to_hex(row.subject),
         signer=to_hex(row.signer),
         keep_for=named or row.keep_for.value,

@@ -4,16 +4,16 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import TypeVar
 
-from pydantic import BaseModel
 from starlette.requests import Request
 
+from ledger.api.forms import Body
 from ledger.service.app import FORBIDDEN, ProblemError
 from ledger.service.request_body import parse_model, read_body
 from wallet.identity.errors import NOT_A_SUBJECT, IdentityError
 from wallet.identity.services import Services
 from wallet.identity.store import SubjectRow
 
-BodyT = TypeVar("BodyT", bound=BaseModel)
+BodyT = TypeVar("BodyT", bound=Body)
 
 MAX_BYTES = 256 * 1024
 _BEARER = "bearer "

@@ -5,13 +5,15 @@ from collections.abc import Callable, Sequence
 from hashlib import sha256
 from typing import Final
 
+from ledger.api.identity import CodeAnswer, SignerBody
+from ledger.hexstr import from_hex
 from wallet.identity.errors import ENROLMENT_REFUSED, NO_MATCH, IdentityError
-from wallet.identity.models import CodeAnswer, SignerBody
 from wallet.identity.possession_proofs import ENROLMENT, SUBJECTS, Texts
 from wallet.identity.registrar import Registrar
 from wallet.identity.store import (
     Code,
     Identity,
+    KeepFor,
     Order,
     Person,
     Store,
@@ -136,11 +138,18 @@ class Enrolments:
         wanted = []
         for each in signers:
             signer = self._texts.verify(text, each.signer, each.signature)
-            wanted.append(WantedSubject(secrets.token_bytes(32), signer, *each.kept_for()))
+            wanted.append(WantedSubject(secrets.token_bytes(32), signer, *_use(each)))
         enrolment = secrets.token_urlsafe(32)
         await self._store.enrol(person, enrolment, wanted, int(self._clock()), code=code)
         self._registrar.hurry()
         return enrolment
+
+
+def _use(signer: SignerBody) -> tuple[KeepFor, bytes | None]:
+    """Return the use that the signer's subject id is kept for, and the consumer that is named."""
+    if signer.keep_for.startswith("0x"):
+        return KeepFor.CONSUMER, from_hex(signer.keep_for)
+    return KeepFor(signer.keep_for), None
 
 
 def _digest(code: str) -> bytes:

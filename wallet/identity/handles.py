@@ -6,12 +6,11 @@ from typing import Final
 
 import httpx
 import msgspec
-from pydantic import ValidationError
 
-from ledger.hexstr import to_hex
+from ledger.api.consent import HandleAnswer, HandleWanted
+from ledger.jsonio import UNREADABLE
 from ledger.service.http_signatures import body_digest, sign_request, target_of
 from wallet.identity.errors import GATEWAY_UNAVAILABLE, IdentityError
-from wallet.identity.models import HandleAnswer
 
 _TIMEOUT: Final = 5.0
 _CREATED: Final = 201
@@ -39,7 +38,7 @@ class Gateway:
         Raises:
             IdentityError: The gateway cannot be reached, or gives none.
         """
-        body = msgspec.json.encode({"subject": to_hex(subject)})
+        body = HandleWanted(subject=subject).encode()
         url = self.http.base_url.join("/v1/handles")
         signed = sign_request(
             target_of("POST", str(url)),
@@ -54,7 +53,7 @@ class Gateway:
             if answer.status_code != _CREATED:
                 detail = f"the gateway answered {answer.status_code}"
                 raise IdentityError(GATEWAY_UNAVAILABLE, detail)
-            return HandleAnswer.model_validate_json(answer.content)
-        except (httpx.HTTPError, ValidationError) as error:
+            return msgspec.json.decode(answer.content, type=HandleAnswer)
+        except (httpx.HTTPError, *UNREADABLE) as error:
             detail = "the gateway gives no handle now"
             raise IdentityError(GATEWAY_UNAVAILABLE, detail) from error

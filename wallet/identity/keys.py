@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 from hmac import digest as hmac
 from typing import Final
 
+from ledger.api.identity import PersonKind
 from ledger.crypto.signatures import PRIVATE_KEY_LENGTH, address_of
 from ledger.encoding import label, prefixed, sized
-from wallet.identity.store import PersonKind
 from wallet.keystore import Keystore, Kind
 from wallet.passwords import Password
 

@@ -6,6 +6,7 @@ still right: the subject and the owner are still one person's here, and the chai
 """
 
 from ledger.api import SignedLink
+from ledger.api.identity import LinkAnswer
 from ledger.chain.deployment import Deployment
 from ledger.crypto.signatures import recover, sign
 from ledger.errors import LedgerError
@@ -15,7 +16,6 @@ from ledger.typed_data import SubjectLink, digest, record_to_object
 from wallet.identity.chain import ChainDesk
 from wallet.identity.errors import LINK_NOT_RENEWED, NOT_A_SUBJECT, IdentityError
 from wallet.identity.keys import AuthorityKeys
-from wallet.identity.models import LinkAnswer
 from wallet.identity.store import Store, SubjectState
 from wallet.identity.watch import Watcher
 

@@ -7,6 +7,8 @@ from typing import Final
 
 from sqlalchemy import insert, select, update
 
+from ledger.api.consent import HandleAnswer
+from ledger.api.identity import LookupAnswer
 from ledger.hexstr import to_hex
 from wallet.identity.chain import ChainDesk
 from wallet.identity.database import Database, lookups, owner_lists
@@ -18,7 +20,6 @@ from wallet.identity.errors import (
     IdentityError,
 )
 from wallet.identity.handles import Gateway
-from wallet.identity.models import HandleAnswer, LookupAnswer
 from wallet.identity.store import Identity, KeepFor, Person, Store, SubjectRow, SubjectState
 
 

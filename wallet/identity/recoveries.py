@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, Row, insert, select, update
 
+from ledger.api.identity import RecoveredAnswer
 from ledger.chain import contract_calls, eth_methods
 from ledger.chain.contract_calls import ContractCall
 from ledger.chain.reverts import RevertError
@@ -28,7 +29,6 @@ from wallet.identity.errors import (
     ChainUnavailableError,
     IdentityError,
 )
-from wallet.identity.models import RecoveredAnswer
 from wallet.identity.outbox import Outbox
 from wallet.identity.store import Order, Person, Store, SubjectState
 from wallet.identity.watch import RecoveryState, Watcher

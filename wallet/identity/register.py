@@ -8,9 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from ledger.api.identity import PersonKind
 from ledger.identifiers import IdentifierError, verify_resident_id
 from wallet.identity.errors import REGISTER_UNREADABLE, IdentityError
-from wallet.identity.store import PersonKind, RegisterEntry, make_identity
+from wallet.identity.store import RegisterEntry, make_identity
 
 _KEYS: Final = {PersonKind.RESIDENT: "resident_id", PersonKind.ENTERPRISE: "credit_code"}
 _REPRESENTATIVE: Final = "legal_representative_id"

@@ -11,6 +11,7 @@ from functools import partial
 from hashlib import sha256
 from typing import Final
 
+from ledger.api.identity import SessionAnswer
 from ledger.service.challenges import (
     KEY_BYTES,
     Asker,
@@ -21,7 +22,6 @@ from ledger.service.challenges import (
     session_text,
 )
 from wallet.identity.errors import NOT_A_SUBJECT, POSSESSION_UNPROVEN, IdentityError
-from wallet.identity.models import SessionAnswer
 from wallet.identity.possession_proofs import Texts
 
 SESSION_SECONDS: Final = 900

@@ -11,6 +11,7 @@ from typing import Final
 import msgspec
 from sqlalchemy import ColumnElement, Connection, Row, and_, func, insert, select, update
 
+from ledger.api.identity import PersonKind
 from ledger.identifiers import verify_credit_code, verify_resident_id
 from wallet.identity.database import (
     Database,
@@ -29,15 +30,6 @@ from wallet.identity.errors import (
 )
 
 _SPACES: Final = dict.fromkeys(map(ord, " \t\r\n\u3000\u00a0"))
-
-
-class PersonKind(StrEnum):
-    """By what somebody is known."""
-
-    RESIDENT = "resident"
-    """A person, by resident id."""
-    ENTERPRISE = "enterprise"
-    """An enterprise, by unified social credit code."""
 
 
 class Identity(msgspec.Struct, frozen=True):

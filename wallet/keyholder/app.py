@@ -9,9 +9,16 @@ from dataclasses import dataclass
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Depends, FastAPI, Query, Request, Response
-from pydantic import BaseModel, ConfigDict, Field
 
-from ledger.api.keyholder import decode_tasks, encode_answers
+from ledger.api.keyholder import (
+    BlockDescription,
+    EpochDescription,
+    HolderDescription,
+    SubkeysAnswer,
+    SubkeysRequest,
+    decode_tasks,
+    encode_answers,
+)
 from ledger.chain.deployment import Deployment, read_deployment
 from ledger.chain.finality import Finality
 from ledger.chain.rpc import AsyncRpc
@@ -106,73 +113,6 @@ PROBLEMS: Final = {
     SeedsMissingError: ProblemKind("seeds-missing", 503, "The keyholder lacks seeds"),
     ReleaseRefusedError: ProblemKind("key-unusable", 409, Reason.KEY_UNUSABLE.title),
 }
-
-
-class SubkeysRequest(BaseModel):
-    """A provider wants the subkeys of its dataset."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    dataset: Annotated[str, Field(pattern="^0x[0-9a-f]{64}$")]
-    epoch: Annotated[int, Field(ge=0, lt=2**32)] | None = None
-
-
-class SubkeysAnswer(BaseModel):
-    """A dataset's subkeys of one keyholder."""
-
-    holder: int
-    """The keyholder's number in the epoch's roster."""
-    address: str
-    epoch: int
-    threshold: int
-    members: list[str]
-    """Addresses of the epoch's keyholders, by number."""
-    sealed: str
-    """`ledger.crypto.secret_sharing.HolderSubkeys`, sealed to the provider (purpose subkeys, context the dataset);
-    base64."""
-    signature: str
-    """By the keyholder's account (`ledger.crypto.released_parts.subkeys_digest`)."""
-
-
-class EpochDescription(BaseModel):
-    """One epoch of a keyholder."""
-
-    epoch: int
-    number: int
-    threshold: int
-    members: list[str]
-    complete: bool
-
-
-class BlockDescription(BaseModel):
-    """A block of the keyholder's own node."""
-
-    number: int
-    hash: str
-    timestamp: int
-    """Seconds since 1970."""
-
-
-class HolderDescription(BaseModel):
-    """A keyholder."""
-
-    address: str
-    encryption_key: str
-    epochs: list[EpochDescription]
-    release_window: int
-    """Seconds after its block in which an access is released."""
-    head_age: int
-    """Seconds that the newest final block may be apart from the clock."""
-    block: BlockDescription | None
-    """The newest final block that is known."""
-    problem: str | None
-    """Why nothing is released now."""
-    identity_authorities: list[str]
-    """Those pinned here, whose links count."""
-    unpinned: list[str]
-    """Active on chain and not pinned here: a rotation that the keyholder has to hear of, or a false one."""
-    signature: str | None = None
-    """By the keyholder's account over the nonce that was sent along."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -326,16 +266,16 @@ async def holder(parts: Opened, nonce: Nonce = None) -> HolderDescription:
     return HolderDescription(
         address=to_hex(holdings.address),
         encryption_key=to_hex(holdings.opening.encryption_key.to_bytes()),
-        epochs=[
+        epochs=tuple(
             EpochDescription(
                 epoch=epoch,
                 number=seeds.number,
                 threshold=seeds.roster.threshold,
-                members=[to_hex(member) for member in seeds.roster.members],
+                members=tuple(map(to_hex, seeds.roster.members)),
                 complete=not seeds.missing,
             )
             for epoch, seeds in sorted(holdings.epochs.items())
-        ],
+        ),
         release_window=parts.following.release_window,
         head_age=parts.following.head_age,
         block=None
@@ -344,8 +284,8 @@ async def holder(parts: Opened, nonce: Nonce = None) -> HolderDescription:
             number=block.number, hash=to_hex(block.hash), timestamp=block.timestamp
         ),
         problem=parts.follower.problem,
-        identity_authorities=sorted(map(to_hex, pinned)),
-        unpinned=sorted(map(to_hex, known.identity_authorities - pinned)),
+        identity_authorities=tuple(sorted(map(to_hex, pinned))),
+        unpinned=tuple(sorted(map(to_hex, known.identity_authorities - pinned))),
         signature=signature,
     )
 
@@ -357,7 +297,7 @@ async def subkeys(request: Request, parts: Opened) -> SubkeysAnswer:
         request, _MAX_SUBKEYS_BYTES, parts.releases.verify_provider
     )
     wanted = parse_model(body, SubkeysRequest)
-    dataset = from_hex(wanted.dataset)
+    dataset = wanted.dataset
     released = await parts.releases.subkeys(dataset, provider, wanted.epoch)
     roster, sealed = released.seeds.roster, released.sealed
     digest = subkeys_digest(roster.digest(), dataset, provider, sealed, parts.access_log)
@@ -366,7 +306,7 @@ async def subkeys(request: Request, parts: Opened) -> SubkeysAnswer:
         address=to_hex(parts.holdings.address),
         epoch=roster.epoch,
         threshold=roster.threshold,
-        members=[to_hex(member) for member in roster.members],
+        members=tuple(map(to_hex, roster.members)),
         sealed=b64encode(sealed).decode("ascii"),
         signature=to_hex(sign(digest, parts.holdings.account)),
     )

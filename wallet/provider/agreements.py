@@ -1,7 +1,10 @@
 """A provider's acts on chain beside publishing: register, decide on applications, erase."""
 
+from dataclasses import replace
+
 import msgspec
 
+from ledger.api.supervision import ApplicationShown
 from ledger.chain import contract_calls, contract_reads
 from ledger.chain.events import Applied, DatasetTerms
 from ledger.chain.events.identifiers import dataset_id
@@ -14,7 +17,7 @@ from wallet.client.errors import Check, ClientError, ErrorKind, VerificationErro
 from wallet.client.names import require_free_title
 from wallet.client.party import ChainAccess, PartyKey
 from wallet.client.retry import with_retries
-from wallet.client.supervision import Application, applications
+from wallet.client.supervision import applications
 from wallet.client.transactions import Mined, transact
 from wallet.client.uploads import report_erasure
 
@@ -64,7 +67,7 @@ async def withdraw_dataset(
     return await transact(ledger, key, contract_calls.withdraw_dataset(dataset, reason))
 
 
-async def applications_to_decide(ledger: ChainAccess) -> tuple[Application, ...]:
+async def applications_to_decide(ledger: ChainAccess) -> tuple[ApplicationShown, ...]:
     """Return who applies for the provider's datasets; whoever it is and for what as on chain, if there is a node.
 
     What is approved is an id, so what a gateway tells of that id must be what it stands for.
@@ -84,11 +87,11 @@ async def applications_to_decide(ledger: ChainAccess) -> tuple[Application, ...]
             raise VerificationError(Check.BASIS, detail)
         name = await party_name(ledger, event.consumer)
         terms = await purpose_terms(ledger, event.purpose)
-        found.append(msgspec.structs.replace(one, consumer_name=name, purpose_code=terms.code))
+        found.append(replace(one, consumer_name=name, purpose_code=terms.code))
     return tuple(found)
 
 
-def _differs(one: Application, event: Applied) -> bool:
+def _differs(one: ApplicationShown, event: Applied) -> bool:
     told = (one.consumer, one.dataset, one.purpose, one.fields, one.justification)
     ids = (event.consumer, event.dataset, event.purpose)
     return told != (*map(to_hex, ids), str(event.fields), event.justification)

@@ -1,10 +1,14 @@
 """The parties of a publication: identity authority, keyholders, gateway, chain."""
 
+from base64 import b64decode
 from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
 import msgspec
 
+from ledger.api.identity import PersonKind
+from ledger.api.keyholder import SubkeysAnswer
+from ledger.api.uploads import UploadShown
 from ledger.chain import contract_calls, eth_methods
 from ledger.chain.events import DatasetTerms, Published
 from ledger.chain.events.decoder import EventDecoder
@@ -13,18 +17,19 @@ from ledger.crypto.hpke import DecryptionKey, Purpose
 from ledger.crypto.merkle import TreeHead
 from ledger.crypto.released_parts import subkeys_digest
 from ledger.crypto.secret_sharing import DatasetKeys, HolderSubkeys, Roster, combine_subkeys, unpack
-from ledger.crypto.signatures import verify_signature
+from ledger.crypto.signatures import SIGNATURE_LENGTH, verify_signature
 from ledger.errors import LedgerError, MalformedError
+from ledger.hexstr import from_hex
 from ledger.typed_data import AccessRequest
 from wallet.client import datasets, uploads
 from wallet.client.calls import look
 from wallet.client.errors import ClientError, ErrorKind, ProblemError
-from wallet.client.identity import PersonKind, ask_owners
+from wallet.client.identity import ask_owners
 from wallet.client.party import ChainAccess
 from wallet.client.retry import with_retries
 from wallet.client.transactions import Mined, resume, transact
 from wallet.client.transports import Client
-from wallet.client.uploads import SealedSubkeys, UploadState, ask_subkeys
+from wallet.client.uploads import ask_subkeys
 from wallet.provider.description import KeyKind
 from wallet.provider.errors import ProviderError
 
@@ -59,7 +64,7 @@ class PublishingServices(Protocol):
     def begin(self, dataset: bytes, base: int) -> str:
         """Begin an upload."""
 
-    def state(self, upload: str) -> UploadState | None:
+    def state(self, upload: str) -> UploadShown | None:
         """Return how far an upload has got; None when the gateway knows it no more."""
 
     def send(self, upload: str, start: int, lines: bytes) -> None:
@@ -160,7 +165,7 @@ class RemoteServices:
     def begin(self, dataset: bytes, base: int) -> str:
         return self._client.run(with_retries(uploads.begin_upload(dataset, base))).upload
 
-    def state(self, upload: str) -> UploadState | None:
+    def state(self, upload: str) -> UploadShown | None:
         """Return how far an upload has got; None when the gateway knows it no more."""
         try:
             return self._client.run(with_retries(uploads.upload_state(upload)))
@@ -219,20 +224,26 @@ class RemoteServices:
                 raise
             return None  # its nonce went to another transaction
 
-    def _open(self, roster: Roster, dataset: bytes, sealed: SealedSubkeys) -> HolderSubkeys:
+    def _open(self, roster: Roster, dataset: bytes, answer: SubkeysAnswer) -> HolderSubkeys:
         """Return a member's subkeys, after checking that it is that member and that they are its own.
 
         Raises:
             LedgerError: They are not.
         """
-        if not 1 <= sealed.holder <= len(roster.members):
-            raise MalformedError(f"there is no keyholder {sealed.holder}")
+        holder = answer.holder
+        try:
+            sealed = b64decode(answer.sealed, validate=True)
+        except ValueError as error:
+            raise MalformedError("the subkeys are not base64") from error
+        if not 1 <= holder <= len(roster.members):
+            raise MalformedError(f"there is no keyholder {holder}")
         domain = self._ledger.deployment.domain_of(AccessRequest)
-        digest = subkeys_digest(roster.digest(), dataset, self._address(), sealed.sealed, domain)
-        verify_signature(digest, sealed.signature, roster.members[sealed.holder - 1])
-        plain = self._opening.open(sealed.sealed, Purpose.SUBKEYS, dataset)
+        digest = subkeys_digest(roster.digest(), dataset, self._address(), sealed, domain)
+        signature = from_hex(answer.signature, SIGNATURE_LENGTH)
+        verify_signature(digest, signature, roster.members[holder - 1])
+        plain = self._opening.open(sealed, Purpose.SUBKEYS, dataset)
         own = unpack(plain, HolderSubkeys)
-        if (own.holder, own.epoch, own.dataset) != (sealed.holder, roster.epoch, dataset):
+        if (own.holder, own.epoch, own.dataset) != (holder, roster.epoch, dataset):
             raise MalformedError(
                 "the subkeys are not the keyholder's own of this epoch and dataset"
             )

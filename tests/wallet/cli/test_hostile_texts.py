@@ -8,6 +8,7 @@ from typing import Final
 
 import pytest
 
+from ledger.api.consent import new_consent_request
 from ledger.chain import contract_calls, eth_methods
 from ledger.chain.events import DatasetTerms
 from ledger.chain.events.identifiers import dataset_id
@@ -18,7 +19,7 @@ from ledger.plain_text import PlainTextError, escape_text, is_plain
 from scripts.scenario import Chain, Party, Terms
 from tests.support.hostile import HOSTILE
 from tests.wallet.cli.conftest import CommandLine
-from wallet.client.consent_requests import new_ask, refuse_ask
+from wallet.client.consent_requests import refuse_ask
 from wallet.client.identity import Person, PersonKind, resolve
 
 Parties = Callable[[Party], CommandLine]
@@ -176,9 +177,9 @@ def test_no_client_sends_a_text_that_is_not_plain(text: str) -> None:
     person = Person(PersonKind.RESIDENT, "370102199001011234", "王明")
     asked = {"consumer": bytes(20), "dataset": bytes(32), "purpose": bytes(32), "fields": 1}
     with pytest.raises(PlainTextError):
-        new_ask(**asked, case_number="118", expires_at=2**31, message=text)  # type: ignore[arg-type]
+        new_consent_request(**asked, case_number="118", expires_at=2**31, message=text)  # type: ignore[arg-type]
     with pytest.raises(PlainTextError):
-        new_ask(**asked, case_number=f"118{text}", expires_at=2**31)  # type: ignore[arg-type]
+        new_consent_request(**asked, case_number=f"118{text}", expires_at=2**31)  # type: ignore[arg-type]
     with pytest.raises(PlainTextError):
         refuse_ask("f" * 32, text)
     with pytest.raises(PlainTextError):

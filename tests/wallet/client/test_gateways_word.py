@@ -2,11 +2,12 @@
 
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
-import msgspec
 import pytest
 
+from ledger.api.supervision import AuthorizationShown
 from ledger.chain import contract_calls
 from ledger.chain.events.identifiers import application_id
 from ledger.hexstr import to_hex
@@ -16,7 +17,6 @@ from tests.support.http_servers import http_server
 from wallet.citizen.history import contradictions
 from wallet.client.errors import VerificationError
 from wallet.client.party import ChainAccess, PartyKey
-from wallet.client.relays import Granted
 from wallet.client.transports import Client, Endpoints
 from wallet.provider.agreements import applications_to_decide
 
@@ -42,14 +42,14 @@ class Person:
         chain.send(chain.parties.recorder, chain.revoke_call(self.subject, ids[1]))
         self.shown = (told(records[0], uses=1), told(records[1], revoked=True))
 
-    def problems(self, ledger: ChainAccess, *shown: Granted) -> tuple[str, ...]:
+    def problems(self, ledger: ChainAccess, *shown: AuthorizationShown) -> tuple[str, ...]:
         with Client(Endpoints("http://127.0.0.1:9", node=self.chain.node.url)) as client:
             return client.run(contradictions(ledger, [self.subject.id], shown))
 
 
-def told(record: Authorization, *, uses: int = 0, revoked: bool = False) -> Granted:
+def told(record: Authorization, *, uses: int = 0, revoked: bool = False) -> AuthorizationShown:
     """What an honest gateway says of it."""
-    return Granted(
+    return AuthorizationShown(
         id=to_hex(struct_hash(record)),
         subject=to_hex(record.subject),
         consumer=to_hex(record.consumer),
@@ -64,6 +64,13 @@ def told(record: Authorization, *, uses: int = 0, revoked: bool = False) -> Gran
         revoked=revoked,
         halted=False,
         at=0,
+        authorization=None,
+        consumer_name="",
+        dataset_title="",
+        item="",
+        purpose_code="",
+        last_use=0,
+        transaction="0x",
     )
 
 
@@ -96,7 +103,7 @@ def test_what_a_gateway_changes_of_a_grant_is_named(
     person: Person, ledger: ChainAccess, place: int, member: str, value: object
 ) -> None:
     shown = list(person.shown)
-    shown[place] = msgspec.structs.replace(shown[place], **{member: value})
+    shown[place] = replace(shown[place], **{member: value})  # type: ignore[arg-type]  # by name
     (problem,) = person.problems(ledger, *shown)
     assert shown[place].id in problem
     assert problem.endswith(f": {member}")
@@ -108,7 +115,7 @@ def test_what_a_gateway_leaves_out_or_makes_up_is_named(
     first, second = person.shown
     (problem,) = person.problems(ledger, first)
     assert problem == f"the gateway leaves out {second.id}, which is on chain"
-    made_up = msgspec.structs.replace(first, id="0x" + "22" * 32)
+    made_up = replace(first, id="0x" + "22" * 32)
     (problem,) = person.problems(ledger, first, second, made_up)
     assert problem == f"the gateway tells of {made_up.id}, which is not on chain"
 
@@ -150,8 +157,13 @@ def test_a_department_with_a_node_decides_on_what_is_on_chain(
         "purpose": to_hex(terms.purpose),
         "fields": "1",
         "justification": "Loans",
+        "purpose_code": "",
+        "state": "pending",
+        "reason": "",
         "decided": False,
         "signed": False,
+        "at": 1,
+        "transaction": "0x" + "00" * 32,
     }
     others = {
         "consumer": to_hex(chain.parties.bank.address),

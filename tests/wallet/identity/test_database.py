@@ -8,11 +8,12 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Connection, text
 
+from ledger.api.identity import PersonKind
 from tests.support.identity import RESIDENTS, ZHANG
 from wallet.identity.database import Database, metadata, open_database
 from wallet.identity.errors import ENROLMENT_REFUSED, SIGNER_IN_USE, IdentityError
 from wallet.identity.register import read_register
-from wallet.identity.store import Code, KeepFor, Order, PersonKind, Store, WantedSubject
+from wallet.identity.store import Code, KeepFor, Order, Store, WantedSubject
 
 NOW = 1_800_000_000
 

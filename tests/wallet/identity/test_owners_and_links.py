@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from ledger.api.identity import PersonKind
 from ledger.chain import contract_calls
 from ledger.crypto.signatures import sign, verify_signature
 from ledger.hexstr import from_hex, keccak256, to_hex
@@ -21,7 +22,6 @@ from ledger.typed_data import (
 from scripts.scenario import Party, Subject
 from tests.support.identity import FIRM, LI, ZHANG, Identity, Key
 from wallet.identity.keys import OwnerKey
-from wallet.identity.store import PersonKind
 
 SLUG = "urn:quancheng:problem:"
 NUMBERS = [ZHANG["id_number"], LI["id_number"]]

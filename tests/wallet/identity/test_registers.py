@@ -4,11 +4,12 @@ from pathlib import Path
 
 import pytest
 
+from ledger.api.identity import PersonKind
 from tests.support.identity import RESIDENTS, ZHANG
 from wallet.identity.database import open_database
 from wallet.identity.errors import IdentityError
 from wallet.identity.register import read_register
-from wallet.identity.store import PersonKind, Store
+from wallet.identity.store import Store
 
 
 async def imported(tmp_path: Path, text: str, encoding: str = "utf-8") -> int:

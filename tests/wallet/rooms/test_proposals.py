@@ -9,10 +9,14 @@ import msgspec
 import pytest
 
 from ledger.api import SignedLink
+from ledger.api.catalogue import PartyShown
+from ledger.api.consent import ConsentRequest, new_consent_request
+from ledger.api.identity import SubjectAnswer
 from ledger.chain.contract_calls import purpose_id
 from ledger.chain.events import DatasetTerms, PurposeTerms, Text
 from ledger.crypto.keyfile import MIN_SCRYPT_N
 from ledger.crypto.statement import Terms, select_templates, verify_statement
+from ledger.errors import MalformedError
 from ledger.hexstr import keccak256, to_hex
 from ledger.links import make_link
 from ledger.model import Class
@@ -27,16 +31,8 @@ from wallet.citizen.proposal import (
     propose,
     propose_each,
 )
-from wallet.client.consent_requests import (
-    Asked,
-    AskState,
-    ConsentRequest,
-    ask_from_text,
-    ask_to_text,
-    new_ask,
-)
+from wallet.client.consent_requests import Asked, AskState
 from wallet.client.errors import ClientError, ErrorKind
-from wallet.client.identity import EnrolledSubject
 from wallet.client.party import ChainAccess
 from wallet.client.signers import AccountSigner, PasskeySigner
 from wallet.client.transports import Client, Endpoints
@@ -82,7 +78,7 @@ HASH = purpose_id(PURPOSE)
 
 
 def ask(**changes: object) -> ConsentRequest:
-    made = new_ask(
+    made = new_consent_request(
         consumer=BANK,
         dataset=keccak256(b"dataset"),
         purpose=HASH,
@@ -92,7 +88,7 @@ def ask(**changes: object) -> ConsentRequest:
         max_uses=3,
         now=NOW,
     )
-    return msgspec.structs.replace(made, **changes)
+    return made.model_copy(update=changes)
 
 
 def asked(**changes: object) -> Asked:
@@ -198,10 +194,10 @@ def test_a_name_that_would_deceive_is_refused(name: str) -> None:
 
 def test_an_ask_travels_unchanged_and_its_case_is_checked() -> None:
     made = ask()
-    assert ask_from_text(ask_to_text(made)) == made
-    forged = msgspec.structs.replace(ask_to_text(made), case_number="another")
-    with pytest.raises(msgspec.ValidationError, match="case reference"):
-        ask_from_text(forged)
+    assert ConsentRequest.parse(made.encode()) == made
+    forged = made.model_copy(update={"case_number": "another"})
+    with pytest.raises(MalformedError, match="case_reference"):
+        ConsentRequest.parse(forged.encode())
 
 
 # The gateway's word, and what of it can be checked
@@ -211,15 +207,26 @@ class PublicRoutes:
     """A gateway's public routes, honest unless told otherwise."""
 
     def __init__(self) -> None:
-        self.purpose = msgspec.to_builtins(PURPOSE) | {"purpose": to_hex(HASH)}
+        terms = {"purpose": to_hex(HASH), "active": True, "fields": {}}
+        self.purpose = msgspec.to_builtins(PURPOSE) | terms
 
     def handle(self, request: httpx.Request) -> httpx.Response:
         if request.url.path == "/v1/purposes":
             return httpx.Response(200, json={"purposes": [self.purpose]})
         if request.url.path.startswith("/v1/parties/"):
-            return httpx.Response(200, json={"name": BANK_NAME})
-        shown = msgspec.to_builtins(DATASET) | {"sharing": "Conditional", "open": "NotShared"}
-        return httpx.Response(200, json=shown | {"provider": to_hex(b"\x01" * 20)})
+            bank = PartyShown(to_hex(BANK), BANK_NAME, ("Consumer",), True, 0, "", "0x")
+            return httpx.Response(200, content=msgspec.json.encode(bank))
+        shown = msgspec.to_builtins(DATASET) | {
+            "dataset": to_hex(keccak256(b"dataset")),
+            "sharing": "Conditional",
+            "open": "NotShared",
+            "withdrawn": False,
+            "provider": to_hex(b"\x01" * 20),
+            "provider_name": "",
+            "publication": None,
+            "served": None,
+        }
+        return httpx.Response(200, json=shown)
 
 
 @pytest.fixture
@@ -363,10 +370,14 @@ def test_each_id_has_a_key_of_its_own(chain: Chain, keys: PersonKeys, tmp_path: 
     with pytest.raises(PartyError):
         keys.signers()
     subjects = [
-        EnrolledSubject(
-            to_hex(keccak256(one.entry.encode())), to_hex(keys.signer(one).signer), "any", "active"
+        SubjectAnswer(
+            to_hex(keccak256(each.entry.encode())),
+            to_hex(keys.signer(each).signer),
+            "any",
+            None,
+            "registered",
         )
-        for one in (first, second)
+        for each in (first, second)
     ]
     assert len(keys.note_subjects(subjects)) == 2
     assert keys.note_subjects(subjects) == ()
@@ -379,7 +390,8 @@ def test_each_id_has_a_key_of_its_own(chain: Chain, keys: PersonKeys, tmp_path: 
 def test_a_replaced_key_counts_no_more(keys: PersonKeys) -> None:
     old = keys.draw(SignerKind.ACCOUNT)
     subject = to_hex(SUBJECT)
-    keys.note_subjects([EnrolledSubject(subject, to_hex(keys.signer(old).signer), "any", "active")])
+    signer = to_hex(keys.signer(old).signer)
+    keys.note_subjects([SubjectAnswer(subject, signer, "any", None, "registered")])
     new = keys.draw(SignerKind.PASSKEY)
     keys.replace(keys.identities.of_entry(old.entry), new)
     assert keys.identities.of_subject(SUBJECT).entry == new.entry

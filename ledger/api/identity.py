@@ -1,70 +1,58 @@
-"""Bodies of requests and answers. Nothing that is refused is quoted: it may be personal."""
+"""People, officers, consumers, providers and the identity authority; sessions also at the gateway."""
 
-from typing import Annotated, Any, Final, Literal
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Annotated, Final, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, GetPydanticSchema, WithJsonSchema
-from pydantic_core import core_schema
+from pydantic import AfterValidator, ConfigDict, Field, WithJsonSchema
 
-from ledger.api import SignedLink
-from ledger.hexstr import from_hex
+from ledger.api.forms import Body, Bytes, Hash, Record, hexadecimal
 from ledger.plain_text import MAX_CASE_NUMBER, verify_case_number, verify_text
-from ledger.typed_data import SubjectLink, SubjectOpening, json_schema, record_from_object
-from wallet.identity.store import Identity, KeepFor, PersonKind, make_identity
+from ledger.typed_data import SubjectLink, SubjectOpening, json_schema
 
 _MAX_TEXT: Final = 500
-
-
-def _hex(*, pattern: str, most: int | None = None) -> GetPydanticSchema:
-    """Hex in the body, bytes in the model."""
-
-    def schema(_type: Any, _handler: Any) -> core_schema.CoreSchema:
-        text = core_schema.str_schema(pattern=pattern, max_length=most)
-        return core_schema.no_info_after_validator_function(from_hex, text)
-
-    return GetPydanticSchema(schema)
 
 
 def _plain(text: str) -> str:
     return verify_text("the text", text, _MAX_TEXT)
 
 
-Hash = Annotated[bytes, _hex(pattern="^0x[0-9a-f]{64}$")]
-Signer = Annotated[bytes, _hex(pattern="^0x([0-9a-f]{2}){20,1024}$")]
-Signature = Annotated[bytes, _hex(pattern="^0x([0-9a-f]{2})*$", most=20_000)]
+Signer = Annotated[bytes, hexadecimal("^0x([0-9a-f]{2}){20,1024}$")]
 ShortText = Annotated[str, Field(min_length=1, max_length=_MAX_TEXT), AfterValidator(_plain)]
 CaseNumber = Annotated[
     str, Field(min_length=1, max_length=MAX_CASE_NUMBER), AfterValidator(verify_case_number)
 ]
 
 
-class _Body(BaseModel):
-    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+class PersonKind(StrEnum):
+    """By what somebody is known."""
+
+    RESIDENT = "resident"
+    """A person, by resident id."""
+    ENTERPRISE = "enterprise"
+    """An enterprise, by unified social credit code."""
 
 
-class PersonBody(_Body):
+class _LaxBody(Body):
+    """A body in which a number may stand in quotes."""
+
+    model_config = ConfigDict(strict=False)
+
+
+class PersonBody(_LaxBody):
     """The person or enterprise of a request."""
 
     kind: PersonKind
     id_number: Annotated[str, Field(min_length=1, max_length=40)]
     name: Annotated[str, Field(min_length=1, max_length=200)]
 
-    def identity(self) -> Identity:
-        """Return the identity; raises `IdentifierError` for a number not of the kind's form."""
-        return make_identity(self.kind, self.id_number, self.name)
 
-
-class SignerBody(_Body):
+class SignerBody(_LaxBody):
     """A signer that proves itself."""
 
     signer: Signer
-    signature: Signature
+    signature: Bytes
     keep_for: Annotated[str, Field(pattern="^(any|one|0x[0-9a-f]{40})$")] = "any"
-
-    def kept_for(self) -> tuple[KeepFor, bytes | None]:
-        """Return the use that the signer's subject id is kept for, and the consumer that is named."""
-        if self.keep_for.startswith("0x"):
-            return KeepFor.CONSUMER, from_hex(self.keep_for)
-        return KeepFor(self.keep_for), None
 
 
 Signers = Annotated[list[SignerBody], Field(min_length=1, max_length=64)]
@@ -84,7 +72,7 @@ class EnrolmentBody(PersonBody):
     signers: Signers
 
 
-class SubjectsBody(_Body):
+class SubjectsBody(_LaxBody):
     """A subject wants more ids."""
 
     signers: Signers
@@ -99,7 +87,7 @@ class RecoveryBody(OfficerBody):
 class ClosingBody(OfficerBody):
     """An officer closes stolen ids: those that are named, or all of the person's."""
 
-    subjects: Annotated[list[Hash], Field(max_length=256)] = []
+    subjects: Annotated[tuple[Hash, ...], Field(max_length=256)] = ()
 
 
 class OpeningBody(OfficerBody):
@@ -109,7 +97,7 @@ class OpeningBody(OfficerBody):
     nonce: Hash
     deadline: Annotated[int, Field(ge=0, lt=1 << 40)]
     signer: Signer
-    signature: Signature
+    signature: Bytes
 
     def terms(self) -> SubjectOpening:
         """Return what the key signed."""
@@ -129,53 +117,52 @@ class ResolutionBody(PersonBody):
     case_number: CaseNumber
 
 
-class LinkBody(_Body):
+class LinkBody(_LaxBody):
     """A subject wants a link."""
 
     dataset: Hash
     subject: Hash | None = None
 
 
-class RenewalBody(_Body):
+class RenewalBody(_LaxBody):
     """Somebody has a link and wants a new one that says the same."""
 
-    link: Annotated[dict[str, str | int | bool], WithJsonSchema(json_schema(SubjectLink))]
-    link_signature: Annotated[bytes, _hex(pattern="^0x[0-9a-f]{130}$")]
-
-    def signed(self) -> SignedLink:
-        """Return the link that is shown; raises `MalformedError` if it has not the form of one."""
-        return SignedLink(record_from_object(SubjectLink, self.link), self.link_signature)
+    link: Annotated[SubjectLink, Record(SubjectLink)]
+    link_signature: Annotated[bytes, hexadecimal("^0x[0-9a-f]{130}$")]
 
 
-class ChallengeBody(_Body):
+class ChallengeBody(_LaxBody):
     """A signer wants a session."""
 
     signer: Signer
 
 
-class SessionBody(_Body):
+class SessionBody(_LaxBody):
     """A signer answers a challenge."""
 
     challenge: Annotated[str, Field(max_length=5_000)]
     signer: Signer
-    signature: Signature
+    signature: Bytes
 
 
-class AuthorityAnswer(BaseModel):
+@dataclass(frozen=True, slots=True)
+class AuthorityAnswer:
     """The identity authority."""
 
     address: str
     chain_id: int
 
 
-class CodeAnswer(BaseModel):
+@dataclass(frozen=True, slots=True)
+class CodeAnswer:
     """A code, shown once."""
 
-    code: Annotated[str, Field(repr=False)]
+    code: str = field(repr=False)
     expires_at: int
 
 
-class SubjectAnswer(BaseModel):
+@dataclass(frozen=True, slots=True)
+class SubjectAnswer:
     """One subject id."""
 
     subject: str
@@ -185,20 +172,23 @@ class SubjectAnswer(BaseModel):
     state: Literal["waiting", "registered"]
 
 
-class SubjectsAnswer(BaseModel):
+@dataclass(frozen=True, slots=True)
+class SubjectsAnswer:
     """All subject ids of a person."""
 
-    subjects: list[SubjectAnswer]
+    subjects: tuple[SubjectAnswer, ...]
 
 
-class EnrolmentAnswer(BaseModel):
+@dataclass(frozen=True, slots=True)
+class EnrolmentAnswer:
     """An enrolment and its subject ids, in the order of the signers."""
 
     enrolment: str
-    subjects: list[SubjectAnswer]
+    subjects: tuple[SubjectAnswer, ...]
 
 
-class RecoveredAnswer(BaseModel):
+@dataclass(frozen=True, slots=True)
+class RecoveredAnswer:
     """One subject id whose key is replaced."""
 
     subject: str
@@ -210,27 +200,23 @@ class RecoveredAnswer(BaseModel):
     """Hash of the transaction that started it."""
 
 
-class RecoveryAnswer(BaseModel):
+@dataclass(frozen=True, slots=True)
+class RecoveryAnswer:
     """A recovery."""
 
     recovery: str
-    subjects: list[RecoveredAnswer]
+    subjects: tuple[RecoveredAnswer, ...]
 
 
-class ActAnswer(BaseModel):
+@dataclass(frozen=True, slots=True)
+class ActAnswer:
     """The ids of an act; it is on chain."""
 
-    subjects: list[str]
+    subjects: tuple[str, ...]
 
 
-class HandleAnswer(BaseModel):
-    """An opaque handle to an inbox, and until when it leads there (seconds since 1970)."""
-
-    handle: str
-    expires_at: int
-
-
-class LookupAnswer(BaseModel):
+@dataclass(frozen=True, slots=True)
+class LookupAnswer:
     """One look-up."""
 
     id: int
@@ -241,29 +227,50 @@ class LookupAnswer(BaseModel):
     outcome: str
 
 
-class LookupsAnswer(BaseModel):
+@dataclass(frozen=True, slots=True)
+class LookupsAnswer:
     """Look-ups, newest first; `next` is what to name as `before` for the ones before them."""
 
-    lookups: list[LookupAnswer]
+    lookups: tuple[LookupAnswer, ...]
     next: int | None
 
 
-class LinkAnswer(BaseModel):
+@dataclass(frozen=True, slots=True)
+class LinkAnswer:
     """A link, as the gateway takes it beside an authorization."""
 
     link: Annotated[dict[str, str | int | bool], WithJsonSchema(json_schema(SubjectLink))]
     link_signature: str
 
 
-class ChallengeAnswer(BaseModel):
-    """A text to sign."""
+@dataclass(frozen=True, slots=True)
+class ChallengeAnswer:
+    """The text to sign (EIP-191; for a passkey its digest is the challenge)."""
 
     challenge: str
     expires_at: int
 
 
-class SessionAnswer(BaseModel):
-    """A token for `Authorization: Bearer`."""
+@dataclass(frozen=True, slots=True)
+class SessionAnswer:
+    """Send the token as `Authorization: Bearer`."""
 
-    token: Annotated[str, Field(repr=False)]
+    token: str = field(repr=False)
     expires_at: int
+
+
+# Sessions at the gateway
+
+
+class ChallengeWanted(Body):
+    """Whose session: ERC-7913 bytes of an account or a passkey."""
+
+    signer: Bytes
+
+
+class SessionWanted(Body):
+    """A challenge and its signature."""
+
+    challenge: Annotated[str, Field(max_length=2000)]
+    signer: Bytes
+    signature: Bytes
