@@ -17,39 +17,30 @@ from gateway.access.read_after_write import Freshness
 from gateway.errors import GatewayError, LinkRefusedError, UnavailableError, UnknownError
 from gateway.store.links import KeptLink, LinkStore, Tie
 from ledger.api import SignedLink
+from ledger.api.identity import LinkAnswer, RenewalBody
 from ledger.chain.http_client import HttpAsker, HttpError
 from ledger.crypto.signatures import recover
 from ledger.errors import LedgerError, SigningError
-from ledger.hexstr import from_hex, to_hex
 from ledger.jsonio import UNREADABLE
 from ledger.links import LINK_RENEWAL, MAX_LINK_AHEAD, find_link_fault
 from ledger.model import LinkFault
 from ledger.service.logs import get_logger
 from ledger.typed_data import (
     Domain,
-    JsonScalar,
-    SubjectLink,
     digest,
-    record_from_object,
-    record_to_object,
 )
 
 _PAGE: Final = 500
 _TRY_AGAIN: Final = 60.0
 """Seconds after which a link is shown again that was not renewed."""
 _MAX_TRIED: Final = 10_000
-_SIGNATURE: Final = 65
 _OK: Final = 200
+_answers: Final = msgspec.json.Decoder(LinkAnswer)
 _log = get_logger()
 
 
 def link_missing() -> UnknownError:
     return UnknownError("link from the authorization's subject to this dataset", "link-missing")
-
-
-class _Answer(msgspec.Struct):
-    link: dict[str, JsonScalar]
-    link_signature: str
 
 
 class Linking:
@@ -176,18 +167,13 @@ class Linking:
         tie = (old.signed.link.subject, old.signed.link.dataset)
         if self._identity is None or not self._may_try(tie):
             return False
-        body = msgspec.json.encode(
-            {
-                "link": record_to_object(old.signed.link),
-                "link_signature": to_hex(old.signed.signature),
-            }
-        )
+        shown = RenewalBody(link=old.signed.link, link_signature=old.signed.signature)
         try:
-            answer = await self._identity.ask("POST", "/v1/links/renewals", body)
+            answer = await self._identity.ask("POST", "/v1/links/renewals", shown.encode())
             if answer.status != _OK:
                 _log.info("link not renewed", status=answer.status)
                 return False
-            new = await self.verify(_read(answer.body))
+            new = await self.verify(_answers.decode(answer.body).signed)
         except (HttpError, LedgerError, *UNREADABLE, LinkRefusedError) as error:
             _log.warning("link not renewed", error=str(error))
             return False
@@ -209,9 +195,3 @@ class Linking:
         while len(self._tried) > _MAX_TRIED:
             self._tried.popitem(last=False)
         return True
-
-
-def _read(body: bytes) -> SignedLink:
-    found = msgspec.json.decode(body, type=_Answer)
-    link = record_from_object(SubjectLink, found.link)
-    return SignedLink(link, from_hex(found.link_signature, _SIGNATURE))

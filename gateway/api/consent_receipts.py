@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from pydantic import BaseModel
 
+from gateway.api.presenters import show_approval
 from gateway.store.authorizations import StoredAuthorization
 from ledger.api.supervision import AccessShown
 from ledger.hexstr import to_hex
@@ -140,15 +141,8 @@ def make_receipt(
         events=[_given(authorization), _used(access)],
         access=access,
         authorization=None if signed is None else record_to_object(signed.record),
-        approval=_approval(signed),
+        approval=None if signed is None else show_approval(signed.approval),
     )
-
-
-def _approval(signed: StoredAuthorization | None) -> dict[str, str] | None:
-    if signed is None or signed.approval is None:
-        return None
-    approval = signed.approval
-    return {"signer": to_hex(approval.signer), "signature": to_hex(approval.signature)}
 
 
 def _purpose(

@@ -19,7 +19,7 @@ from gateway.api.dependencies import (
     services_of,
     subjects_of,
 )
-from gateway.api.presenters import Presenter
+from gateway.api.presenters import Presenter, show_approval
 from gateway.consent.inbox import GrantedAsk
 from gateway.notifications import ask_topic, inbox_topic
 from gateway.services import Services
@@ -159,16 +159,13 @@ async def _shown(services: Services, found: GrantedAsk) -> AskAnswer:
     if kept.authorization is None or granted is None:
         return answer
     link = await _link(services, kept.authorization, granted.record)
-    approval = granted.approval
     names = await (await services.fresh_index()).names_at_grant([kept.authorization])
     return replace(
         answer,
         subject=to_hex(kept.subject),
         authorization_id=to_hex(kept.authorization),
         authorization=record_to_object(granted.record),
-        approval=None
-        if approval is None
-        else {"signer": to_hex(approval.signer), "signature": to_hex(approval.signature)},
+        approval=show_approval(granted.approval),
         consumer_name=names.get(kept.authorization),
         link=None if link is None else record_to_object(link.link),
         link_signature=None if link is None else to_hex(link.signature),

@@ -20,6 +20,7 @@ from ledger.api.supervision import (
     ReleaseState,
     RevocationShown,
 )
+from ledger.chain.contract_calls import Approval
 from ledger.chain.eth_methods import Log
 from ledger.hexstr import from_hex, to_hex
 from ledger.index.rows import (
@@ -154,6 +155,12 @@ def _place(place: Place) -> dict[str, Any]:
         "block_number": place.block_number,
         "transaction": to_hex(place.transaction),
     }
+
+
+def show_approval(approval: Approval | None) -> dict[str, str] | None:
+    if approval is None:
+        return None
+    return {"signer": to_hex(approval.signer), "signature": to_hex(approval.signature)}
 
 
 def show_event(entry: EventEntry) -> EventShown:

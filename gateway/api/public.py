@@ -7,6 +7,7 @@ import msgspec
 from fastapi import APIRouter, Path, Request, Response
 
 from gateway.api.dependencies import dataset_of, services_of
+from gateway.api.presenters import Presenter
 from gateway.errors import UnknownError
 from gateway.services import Services
 from ledger.api.catalogue import (
@@ -142,7 +143,7 @@ async def _shown(services: Services, found: DatasetEntry) -> DatasetShown:
         update_cycle=found.update_cycle,
         withdrawn=found.withdrawn,
         provider=to_hex(found.provider),
-        provider_name=_name(snapshot, found.provider),
+        provider_name=Presenter(snapshot).party_name(found.provider),
         publication=published,
         served=await services.publications.newest_version(found.id),
     )
@@ -171,7 +172,7 @@ def _dcat(dataset: DatasetEntry, snapshot: Snapshot) -> dict[str, Any]:
         "dct:title": dataset.title,
         "dct:publisher": {
             "@type": "foaf:Agent",
-            "foaf:name": _name(snapshot, dataset.provider),
+            "foaf:name": Presenter(snapshot).party_name(dataset.provider),
             "dct:identifier": to_hex(dataset.provider),
         },
         "dct:issued": iso_moment(issued),
@@ -185,8 +186,3 @@ def _dcat(dataset: DatasetEntry, snapshot: Snapshot) -> dict[str, Any]:
         "qc:personal": dataset.personal,
         "qc:updateCycle": dataset.update_cycle,
     }
-
-
-def _name(snapshot: Snapshot, address: bytes) -> str:
-    found = snapshot.parties.get(address)
-    return "" if found is None else found.name

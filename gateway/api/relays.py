@@ -25,7 +25,6 @@ from ledger.api.relay import (
     VetoToRelay,
 )
 from ledger.chain import contract_calls
-from ledger.chain.transactions import GAS_CAP
 from ledger.hexstr import from_hex, to_hex
 from ledger.typed_data import struct_hash
 
@@ -105,14 +104,7 @@ async def get_terms(
     address: Annotated[str, Path(pattern="^0x[0-9a-f]{40}$")], request: Request
 ) -> TransactionTerms:
     """Tell a party without a node what it needs to sign its next transaction."""
-    services = services_of(request)
-    outlook = await services.relays.outlook(from_hex(address))
-    return TransactionTerms(
-        nonce=outlook.nonce,
-        chain_id=services.deployment.chain_id,
-        gas_price=str(outlook.gas_price),
-        max_gas=GAS_CAP,
-    )
+    return await services_of(request).relays.outlook(from_hex(address))
 
 
 async def _act(

@@ -21,13 +21,14 @@ from gateway.store.authorizations import AuthorizationStore, StoredAuthorization
 from gateway.store.inbox import InboxStore, StoredAsk
 from ledger.api import SignedLink
 from ledger.api.consent import ConsentRequest
+from ledger.api.relay import TransactionTerms
 from ledger.artifacts import ContractName, load_artifact
 from ledger.chain import contract_calls, eth_methods
 from ledger.chain.contract_calls import Approval, ContractCall, verify_call
 from ledger.chain.deployment import Deployment
 from ledger.chain.reverts import Revert, RevertError
 from ledger.chain.rpc import AsyncRpc, RpcError
-from ledger.chain.transactions import MAX_RAW, SignedTransaction, parse_transaction
+from ledger.chain.transactions import GAS_CAP, MAX_RAW, SignedTransaction, parse_transaction
 from ledger.crypto.signatures import UnknownVerifierError, verify_signer
 from ledger.errors import MalformedError, SigningError
 from ledger.gathering import Gatherer
@@ -187,14 +188,6 @@ class Relay(Protocol):
         ...
 
 
-class Outlook(msgspec.Struct, frozen=True):
-    """Where an account stands on the node: what a party without one must know to sign its next transaction."""
-
-    nonce: int
-    """Of its next transaction, behind those that wait."""
-    gas_price: int
-
-
 class Grant(msgspec.Struct, frozen=True):
     """An authorization to bring on chain, with what ties its subject to the data."""
 
@@ -228,7 +221,7 @@ class Relays:
         self._rpc = rpc
         self._index = index
         self._limits = limits
-        self._outlooks: Gatherer[bytes, Outlook] = Gatherer(self._ask_outlooks)
+        self._outlooks: Gatherer[bytes, TransactionTerms] = Gatherer(self._ask_outlooks)
         self._relaying: set[bytes] = set()
         """Hashes of parties' transactions that are being relayed."""
         self._authorizations = authorizations
@@ -350,8 +343,8 @@ class Relays:
         finally:
             self._relaying.discard(transaction.hash)
 
-    async def outlook(self, address: bytes) -> Outlook:
-        """Return where an account stands. Asks the node once for all who come at one time.
+    async def outlook(self, address: bytes) -> TransactionTerms:
+        """Return what an account needs for its next transaction. Asks the node once for all who come at one time.
 
         Raises:
             ThrottledError: Too many ask for addresses of which nothing is known.
@@ -363,14 +356,16 @@ class Relays:
             raise UnavailableError("the node cannot be asked", "chain-unavailable")
         return found
 
-    async def _ask_outlooks(self, addresses: Sequence[bytes]) -> Mapping[bytes, Outlook]:
+    async def _ask_outlooks(self, addresses: Sequence[bytes]) -> Mapping[bytes, TransactionTerms]:
         calls = [eth_methods.transaction_count(address, "pending") for address in addresses]
         try:
             *nonces, price = await self._rpc.send_many([*calls, eth_methods.gas_price()])
         except RpcError:
             return {}
+        chain_id = self._deployment.chain_id
         return {
-            address: Outlook(nonce, price) for address, nonce in zip(addresses, nonces, strict=True)
+            address: TransactionTerms(nonce, chain_id, str(price), GAS_CAP)
+            for address, nonce in zip(addresses, nonces, strict=True)
         }
 
     async def _is_spent(self, transaction: SignedTransaction) -> bool:

@@ -2,13 +2,22 @@
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, Literal, Self
 
 from pydantic import AfterValidator, ConfigDict, Field, WithJsonSchema
 
+from ledger.api import SignedLink
 from ledger.api.forms import Body, Bytes, Hash, Record, hexadecimal
+from ledger.crypto.signatures import SIGNATURE_LENGTH
+from ledger.hexstr import from_hex, to_hex
 from ledger.plain_text import MAX_CASE_NUMBER, verify_case_number, verify_text
-from ledger.typed_data import SubjectLink, SubjectOpening, json_schema
+from ledger.typed_data import (
+    SubjectLink,
+    SubjectOpening,
+    json_schema,
+    record_from_object,
+    record_to_object,
+)
 
 _MAX_TEXT: Final = 500
 
@@ -241,6 +250,16 @@ class LinkAnswer:
 
     link: Annotated[dict[str, str | int | bool], WithJsonSchema(json_schema(SubjectLink))]
     link_signature: str
+
+    @classmethod
+    def of(cls, signed: SignedLink) -> Self:
+        return cls(dict(record_to_object(signed.link)), to_hex(signed.signature))
+
+    @property
+    def signed(self) -> SignedLink:
+        """The link; a `LedgerError` if it has not the form of one."""
+        signature = from_hex(self.link_signature, SIGNATURE_LENGTH)
+        return SignedLink(record_from_object(SubjectLink, self.link), signature)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ Nothing here does I/O. `HttpCall`s are made by the modules that know a service's
 from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import cache
 from typing import Any, Concatenate, Final, Generic, ParamSpec, TypeVar
 from urllib.parse import quote, urlencode
 
@@ -165,8 +166,14 @@ def _text(value: bytes | str | int) -> str:
 
 def reader(kind: type[T]) -> Callable[[Answer], T]:
     """Return a reader of JSON answers of one type."""
-    decode = msgspec.json.Decoder(kind).decode
+    decode = _decoder(kind).decode
     return lambda answer: decode(answer.body)
+
+
+@cache
+def _decoder(kind: Any) -> "msgspec.json.Decoder[Any]":
+    """Made once: for a dataclass that costs as much as some answers."""
+    return msgspec.json.Decoder(kind)
 
 
 def nothing(_answer: Answer) -> None:

@@ -33,10 +33,8 @@ from ledger.api.identity import (
     SubjectsBody,
 )
 from ledger.api.identity import PersonKind as PersonKind  # noqa: PLC0414  the SDK shows it here
-from ledger.crypto.signatures import SIGNATURE_LENGTH
 from ledger.hexstr import from_hex, to_hex
 from ledger.plain_text import verify_case_number
-from ledger.typed_data import SubjectLink, record_from_object
 from wallet.client.calls import (
     NDJSON,
     Answer,
@@ -205,7 +203,7 @@ def my_lookups(before: int | None = None) -> HttpCall[LookupsAnswer]:
 def ask_link(dataset: bytes, subject: bytes | None = None) -> HttpCall[SignedLink]:
     """Ask for the link between a dataset's owner and a subject id; a subject."""
     body = LinkBody(dataset=dataset, subject=subject)
-    return signed_post("/v1/links", body, _link, Service.IDENTITY)
+    return signed_post("/v1/links", body, lambda answer: _linked(answer).signed, Service.IDENTITY)
 
 
 def session_challenge(signer: bytes, service: Service = Service.IDENTITY) -> HttpCall[Challenge]:
@@ -228,12 +226,6 @@ _linked = reader(LinkAnswer)
 
 def _challenge(answer: Answer) -> Challenge:
     return Challenge(_challenged(answer).challenge, answer.origin, answer.at)
-
-
-def _link(answer: Answer) -> SignedLink:
-    linked = _linked(answer)
-    signature = from_hex(linked.link_signature, SIGNATURE_LENGTH)
-    return SignedLink(record_from_object(SubjectLink, linked.link), signature)
 
 
 # Consumers and providers

@@ -10,9 +10,8 @@ from ledger.api.identity import LinkAnswer
 from ledger.chain.deployment import Deployment
 from ledger.crypto.signatures import recover, sign
 from ledger.errors import LedgerError
-from ledger.hexstr import to_hex
 from ledger.links import make_link
-from ledger.typed_data import SubjectLink, digest, record_to_object
+from ledger.typed_data import SubjectLink, digest
 from wallet.identity.chain import ChainDesk
 from wallet.identity.errors import LINK_NOT_RENEWED, NOT_A_SUBJECT, IdentityError
 from wallet.identity.keys import AuthorityKeys
@@ -101,4 +100,4 @@ class Links:
 
     def _signed(self, link: SubjectLink) -> LinkAnswer:
         signature = sign(digest(link, self._domain), self._keys.account)
-        return LinkAnswer(link=record_to_object(link), link_signature=to_hex(signature))
+        return LinkAnswer.of(SignedLink(link, signature))
