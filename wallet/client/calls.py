@@ -166,7 +166,7 @@ def _text(value: bytes | str | int) -> str:
 
 def reader(kind: type[T]) -> Callable[[Answer], T]:
     """Return a reader of JSON answers of one type."""
-    decode = _decoder(kind).decode
+    decode = _decoder(kind).decode  # type: ignore[arg-type]  # a type is hashable
     return lambda answer: decode(answer.body)
 
 
