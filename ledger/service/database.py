@@ -292,6 +292,8 @@ def _use_wal(db: sqlite3.Connection, until: float) -> None:
 
 
 def _postgres(url: URL, timeout: float, pool: int) -> Engine:
+    import psycopg  # noqa: PLC0415 - not loaded where nobody needs it
+
     milliseconds = int(timeout * 1000)
     settings = {
         "lock_timeout": milliseconds,
@@ -305,6 +307,7 @@ def _postgres(url: URL, timeout: float, pool: int) -> Engine:
         options += ["-c", f"{name}={value}"]
     return create_engine(
         url,
+        module=psycopg,
         # Statements that are compiled once and run with plain rows: "?" is SQLite's, "%s" psycopg's.
         paramstyle="format",
         pool_size=pool,
