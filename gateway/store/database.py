@@ -72,11 +72,7 @@ class Database(database.Database):
         try:
             super().__init__(url, timeout=timeout, pool=pool)
         except ArgumentError as error:
-            raise SettingsError(
-                "the database's URL starts with sqlite or postgresql+psycopg"
-            ) from error
-        if self.file is not None and str(self.file) in (".", ":memory:"):
-            raise SettingsError("SQLite needs a file: data in memory would not last")
+            raise SettingsError(str(error)) from error
 
     def upsert(self, table: Table) -> sqlite.Insert:
         """Return an INSERT that can say what happens to a row that is there already."""

@@ -34,6 +34,7 @@ _DRIVERS: Final = {
     "postgresql+asyncpg": "postgresql+psycopg",
 }
 """By the names that a URL can begin with; asyncio's drivers were used before."""
+_OF_ASYNCPG: Final = ("prepared_statement_cache_size", "prepared_statement_name_func")
 
 
 class Database(ABC):
@@ -53,16 +54,17 @@ class Database(ABC):
             pool: Connections to PostgreSQL at most.
 
         Raises:
-            ArgumentError: Another kind of URL.
+            ArgumentError: Another kind of URL, or SQLite without a file.
         """
         parsed = parse_url(url)
         self.is_sqlite: Final = parsed.get_backend_name() == "sqlite"
         self.file: Final = Path(parsed.database or "") if self.is_sqlite else None
+        """SQLite's."""
         self._file_id: tuple[int, int] | None = None
-        if self.is_sqlite:
-            path = parsed.database or ":memory:"
-            self._writer = _Threads(_sqlite(path, timeout, 1, writes=True), 1, timeout, holds=True)
-            engine = _sqlite(path, timeout, _READERS, writes=False)
+        if self.file is not None:
+            engine = _sqlite(self.file, timeout, 1, writes=True)
+            self._writer = _Threads(engine, 1, timeout, holds=True)
+            engine = _sqlite(self.file, timeout, _READERS, writes=False)
             self._reader = _Threads(engine, _READERS, timeout, holds=True)
         else:
             engine = _postgres(parsed, timeout, pool)
@@ -202,7 +204,8 @@ class _Threads:
         try:
             return await asyncio.wrap_future(job)
         except asyncio.CancelledError:
-            if is_late:
+            task = asyncio.current_task()
+            if is_late and not (task and task.cancelling()):
                 raise PoolTimeoutError("all threads of the database are busy") from None
             await _ended(job)
             raise
@@ -226,18 +229,29 @@ async def _ended(job: Future[ResultT]) -> None:
 
 
 def parse_url(url: str) -> URL:
-    """Return a database's URL with the driver that is used; raises `ArgumentError` for another kind of database."""
-    parsed = make_url(url)
+    """Return a database's URL with the driver that is used.
+
+    Raises:
+        ArgumentError: Another kind of URL, or SQLite without a file; the message does not repeat it.
+    """
+    try:
+        parsed = make_url(url)
+    except (ArgumentError, ValueError):
+        raise ArgumentError("the database's URL cannot be read") from None
     driver = _DRIVERS.get(parsed.drivername)
     if driver is None:
         raise ArgumentError("the database's URL starts with sqlite or postgresql+psycopg")
-    query = dict(parsed.query)
-    if parsed.drivername == "postgresql+asyncpg" and "ssl" in query:
-        query["sslmode"] = query.pop("ssl")
-    return parsed.set(drivername=driver, query=query)
+    if driver == "sqlite" and parsed.database in (None, "", ":memory:"):
+        raise ArgumentError("SQLite needs a file: data in memory would not last")
+    if parsed.drivername == "postgresql+asyncpg":
+        options = {
+            "sslmode" if name == "ssl" else name: parsed.query[name] for name in parsed.query
+        }
+        parsed = parsed.set(query=options).difference_update_query(_OF_ASYNCPG)
+    return parsed.set(drivername=driver)
 
 
-def _sqlite(path: str, timeout: float, connections: int, *, writes: bool) -> Engine:
+def _sqlite(path: Path, timeout: float, connections: int, *, writes: bool) -> Engine:
     pragmas = (
         "synchronous=FULL",  # the write-ahead log is on the disk at each commit
         "foreign_keys=ON",

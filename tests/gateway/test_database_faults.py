@@ -255,7 +255,8 @@ async def test_nowhere_is_unreachable() -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["mysql://u:secret@h/n", "sqlite://", "sqlite:///:memory:", "nonsense"]
+    "url",
+    ["mysql://u:secret@h/n", "sqlite://", "sqlite:///:memory:", "nonsense", "sqlite://h:secret/n"],
 )
 def test_other_urls_are_wrong_settings(url: str) -> None:
     with pytest.raises(SettingsError) as caught:
@@ -269,7 +270,7 @@ def test_other_urls_are_wrong_settings(url: str) -> None:
         ("sqlite+aiosqlite:////var/gateway.db", "sqlite:////var/gateway.db"),
         ("postgresql://u:p@h/n?sslmode=require", "postgresql+psycopg://u:p@h/n?sslmode=require"),
         (
-            "postgresql+asyncpg://u:p@h/n?ssl=require",
+            "postgresql+asyncpg://u:p@h/n?ssl=require&prepared_statement_cache_size=0",
             "postgresql+psycopg://u:p@h/n?sslmode=require",
         ),
     ],

@@ -31,8 +31,8 @@ class IdentitySettings(BaseSettings):
     """Directory of the authority: `keystore/`, and `identity.db` unless another database is set."""
 
     database: str = ""
-    """SQLAlchemy URL with an asyncio driver; empty: SQLite in `home`. It holds who is who: back it up
-    encrypted, and let nobody else read it."""
+    """`sqlite:///file` or `postgresql+psycopg://user:password@host/name`; empty: SQLite in `home`. It holds who is
+    who: back it up encrypted, and let nobody else read it."""
 
     deployment: Path
     """The deployment file: which contracts, on which chain. Another chain is refused."""
