@@ -12,13 +12,13 @@ from gateway.api.dependencies import (
     require_role,
     services_of,
 )
+from ledger.api.forms import answer_of
 from ledger.api.supervision import (
     KeyholderReportsAnswer,
     KeyholderReportShown,
     KeyholderReportTaken,
 )
 from ledger.crypto.released_parts import MAX_PROOF
-from ledger.hexstr import to_hex
 from ledger.model import Roles
 
 router = APIRouter(prefix="/v1", tags=["supervision"])
@@ -49,13 +49,7 @@ async def get_reports(request: Request) -> KeyholderReportsAnswer:
     reports = await services_of(request).keyholder_reports.list()
     return KeyholderReportsAnswer(
         tuple(
-            KeyholderReportShown(
-                keyholder=to_hex(report.keyholder),
-                consumer=to_hex(report.consumer),
-                access=to_hex(report.access),
-                proof=b64encode(report.proof or b"").decode("ascii"),
-                reported_at=report.reported_at,
-            )
+            answer_of(KeyholderReportShown, report, proof=b64encode(report.proof or b"").decode())
             for report in reports
         )
     )

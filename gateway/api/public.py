@@ -3,7 +3,6 @@
 import json
 from typing import Annotated, Any
 
-import msgspec
 from fastapi import APIRouter, Path, Request, Response
 
 from gateway.api.dependencies import dataset_of, services_of
@@ -20,6 +19,7 @@ from ledger.api.catalogue import (
     StatsAnswer,
     TextShown,
 )
+from ledger.api.forms import answer_of
 from ledger.chain.deployment import encode_deployment
 from ledger.hexstr import from_hex, to_hex
 from ledger.index.rows import DatasetEntry, PartyEntry, Snapshot
@@ -66,22 +66,17 @@ async def get_dataset(
 async def get_purposes(request: Request) -> PurposesAnswer:
     """Show all purposes."""
     snapshot = services_of(request).index.snapshot
-    return PurposesAnswer(
-        tuple(
-            PurposeShown(
-                purpose=to_hex(purpose.id),
-                code=purpose.code,
-                texts=tuple(TextShown(*text) for text in purpose.texts),
-                max_validity=purpose.max_validity,
-                max_uses=purpose.max_uses,
-                min_interval=purpose.min_interval,
-                retention=purpose.retention,
-                active=purpose.active,
-                fields={to_hex(dataset): str(mask) for dataset, mask in purpose.fields.items()},
-            )
-            for purpose in snapshot.purposes.values()
+    purposes = [
+        answer_of(
+            PurposeShown,
+            purpose,
+            purpose=to_hex(purpose.id),
+            texts=[TextShown(*text) for text in purpose.texts],
+            fields={to_hex(dataset): str(mask) for dataset, mask in purpose.fields.items()},
         )
-    )
+        for purpose in snapshot.purposes.values()
+    ]
+    return PurposesAnswer(tuple(purposes))
 
 
 @router.get("/parties")
@@ -115,8 +110,7 @@ async def get_deployment(request: Request) -> Response:
 async def get_stats(request: Request) -> StatsAnswer:
     """Give some numbers."""
     index = services_of(request).index
-    stats = msgspec.structs.asdict(await index.stats())
-    return StatsAnswer(**stats, block_number=index.head.number)
+    return answer_of(StatsAnswer, await index.stats(), block_number=index.head.number)
 
 
 async def _shown(services: Services, found: DatasetEntry) -> DatasetShown:
@@ -125,24 +119,13 @@ async def _shown(services: Services, found: DatasetEntry) -> DatasetShown:
     if found.version:
         newest = await services.index.publication(found.id, found.version)
         if newest is not None:
-            published = PublicationShown(
-                version=newest.version,
-                root=to_hex(newest.root),
-                count=newest.count,
-                published_at=newest.place.timestamp,
-            )
-    return DatasetShown(
+            published = answer_of(PublicationShown, newest, published_at=newest.place.timestamp)
+    return answer_of(
+        DatasetShown,
+        found,
         dataset=to_hex(found.id),
-        code=found.code,
-        title=found.title,
-        fields=found.fields,
         sharing=_CLASSES[found.sharing],
         open=_CLASSES[found.open],
-        grade=found.grade,
-        personal=found.personal,
-        update_cycle=found.update_cycle,
-        withdrawn=found.withdrawn,
-        provider=to_hex(found.provider),
         provider_name=Presenter(snapshot).party_name(found.provider),
         publication=published,
         served=await services.publications.newest_version(found.id),
@@ -150,17 +133,8 @@ async def _shown(services: Services, found: DatasetEntry) -> DatasetShown:
 
 
 def _party(party: PartyEntry) -> PartyShown:
-    return PartyShown(
-        address=to_hex(party.address),
-        name=party.name,
-        roles=tuple(
-            str(role.name).title().replace("_", "") for role in Roles if role in party.roles
-        ),
-        active=party.active,
-        restricted_until=party.restricted_until,
-        restriction=party.restriction,
-        encryption_key=to_hex(party.encryption_key),
-    )
+    roles = [str(role.name).title().replace("_", "") for role in Roles if role in party.roles]
+    return answer_of(PartyShown, party, roles=roles)
 
 
 def _dcat(dataset: DatasetEntry, snapshot: Snapshot) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from gateway.errors import ConflictError, ForbiddenError, UnauthenticatedError, 
 from gateway.publishing.ingest import UploadRules
 from gateway.services import Services
 from gateway.store.uploads import Upload
+from ledger.api.forms import answer_of
 from ledger.api.uploads import (
     ErasureWanted,
     PublishWanted,
@@ -70,7 +71,7 @@ async def begin(dataset: DatasetPath, request: Request) -> UploadBegun:
 async def get_upload(upload: UploadPath, request: Request) -> UploadShown:
     """Tell how far an upload is."""
     found = await _upload_of(request, upload, await party_account(request))
-    return _shown(found)
+    return answer_of(UploadShown, found, upload=found.id)
 
 
 @router.put("/uploads/{upload}/lines", openapi_extra=_LINES)
@@ -131,13 +132,7 @@ async def publish(upload: UploadPath, request: Request) -> Served:
     head = TreeHead(published.count, published.root)
     block = services.index.head.number
     served = await services.publishing.publish(found, wanted.version, head, block)
-    return Served(
-        dataset=to_hex(served.dataset),
-        version=served.version,
-        root=to_hex(served.root),
-        count=served.count,
-        served_from_block=served.served_from_block,
-    )
+    return answer_of(Served, served)
 
 
 @router.delete("/uploads/{upload}", status_code=204, response_class=Response)
@@ -207,15 +202,3 @@ async def _soon(index: Index, look: Callable[[Index], Awaitable[FoundT]]) -> Fou
                 head = await index.wait_for_change(head)
             return found
     return None
-
-
-def _shown(upload: Upload) -> UploadShown:
-    return UploadShown(
-        upload=upload.id,
-        state=upload.state,
-        base=upload.base,
-        received=upload.received,
-        records=upload.records,
-        root=None if upload.root is None else to_hex(upload.root),
-        count=upload.count,
-    )

@@ -37,7 +37,17 @@ OptionalBitmap = Annotated[str, msgspec.Meta(pattern=r"^[0-9]{0,78}\Z")]
 Count = Annotated[int, msgspec.Meta(ge=0)]
 
 _PROBLEMS_SHOWN: Final = 5
+AnswerT = TypeVar("AnswerT")
 _RecordT = TypeVar("_RecordT", bound=SignedRecord)
+
+
+def answer_of(kind: type[AnswerT], entry: msgspec.Struct, **more: object) -> AnswerT:
+    """Return an answer with an entry's members of the same names, bytes as 0x strings, and others that are given."""
+    members = {
+        name: to_hex(value) if isinstance(value, bytes) else value
+        for name, value in msgspec.structs.asdict(entry).items()
+    }
+    return msgspec.convert(members | more, kind)
 
 
 def hexadecimal(pattern: str, max_length: int | None = None) -> GetPydanticSchema:
