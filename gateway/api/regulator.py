@@ -23,12 +23,13 @@ from gateway.notifications import ALERTS, CHAIN
 from gateway.services import Services
 from gateway.store.authorizations import AuthorizationStore
 from gateway.store.releases import JournalEntry
+from ledger.api.journal import EndLine, JournalLine, ReleasedLine
 from ledger.api.supervision import AlertsAnswer, TraceAnswer
 from ledger.hexstr import from_hex, to_hex
 from ledger.index.queries import Selection
 from ledger.index.rows import AuthorizationEntry
 from ledger.model import Roles
-from ledger.typed_data import Authorization, JsonScalar, record_to_object
+from ledger.typed_data import Authorization, record_to_object
 
 _EVENTS_AT_ONCE: Final = 500
 
@@ -86,36 +87,6 @@ def _message(kind: str, last: int, shown: Iterable[object]) -> dict[str, Any]:
     return {"event": kind, "id": f"{kind}:{last}", "data": encode(list(shown))}
 
 
-class _Released(msgspec.Struct):
-    dataset: str
-    publication: int
-    records: tuple[int, ...]
-    holders: list[str]
-    key: str
-    at: int
-
-
-class _Line(msgspec.Struct):
-    access: str
-    sequence: int
-    outcome: int
-    request: dict[str, JsonScalar]
-    signature: str
-    block_number: int
-    block_hash: str
-    timestamp: int
-    transaction: str
-    log_index: int
-    released: _Released | None
-    authorization: dict[str, JsonScalar] | msgspec.UnsetType = msgspec.UNSET
-
-
-class _End(msgspec.Struct, tag_field="kind", tag="end"):
-    recorder: str
-    block: int
-    block_hash: str
-
-
 _encoder = msgspec.json.Encoder()
 
 
@@ -142,7 +113,7 @@ class JournalLines:
 
 def encode_journal_end(recorder: bytes, number: int, block_hash: bytes) -> bytes:
     """Write the last line, line feed included."""
-    end = _End(to_hex(recorder), number, to_hex(block_hash))
+    end = EndLine(to_hex(recorder), number, to_hex(block_hash))
     return _encoder.encode(end) + b"\n"
 
 
@@ -151,7 +122,7 @@ def encode_journal_line(entry: JournalEntry, authorization: Authorization | None
     recorded, released = entry.recorded, entry.released
     shown = None
     if released is not None:
-        shown = _Released(
+        shown = ReleasedLine(
             dataset=to_hex(released.dataset),
             publication=released.publication,
             records=released.records,
@@ -159,7 +130,7 @@ def encode_journal_line(entry: JournalEntry, authorization: Authorization | None
             key=to_hex(released.key),
             at=released.released_at,
         )
-    line = _Line(
+    line = JournalLine(
         access=to_hex(recorded.access),
         sequence=recorded.sequence,
         outcome=recorded.outcome,

@@ -1,13 +1,7 @@
 """Release journals, as gateways and keyholders hand them over, for replay to compare with the chain.
 
-A gateway's journal comes over HTTP as NDJSON (`GET /v1/journal`), one line for each access:
-
-    {"access":"0x..","sequence":7,"outcome":0,"request":{..},"signature":"0x..","transaction":"0x..",
-     "released":{..}|null, ..., "authorization":{..}}
-
-`authorization` is what the person signed, with the first line that rests on it. The last line says how far it
-goes: {"kind":"end","recorder":"0x..","block":812,"block_hash":"0x.."}. A keyholder's journal is its own file
-`releases.ndjson`, of which each line's head is checked:
+A gateway's journal comes over HTTP, one line for each access (`ledger.api.journal`). A keyholder's journal is its
+own file `releases.ndjson`, of which each line's head is checked:
 
     {"kind":"release","access":"0x..","sequence":7,...,"signature":"0x..",...,"key":"0x..",...,"head":"0x.."}
     {"kind":"noted",...,"block":812,"block_hash":"0x..","head":"0x.."}
@@ -19,11 +13,12 @@ place, is a fault that the replay reports, and the others count.
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Annotated, BinaryIO, Final
+from typing import BinaryIO, Final
 
 import msgspec
 
 from ledger.api import Submission
+from ledger.api.journal import EndLine, JournalLine, Number
 from ledger.crypto.signatures import SIGNATURE_LENGTH
 from ledger.errors import LedgerError
 from ledger.evidence.builder import Documents
@@ -33,7 +28,6 @@ from ledger.replay.releases import Judged
 from ledger.typed_data import (
     AccessRequest,
     Authorization,
-    JsonScalar,
     record_from_object,
     struct_hash,
 )
@@ -41,28 +35,6 @@ from wallet.client.retry import with_retries
 from wallet.client.supervision import release_journal
 from wallet.errors import PartyError, WalletError
 from wallet.hash_chain import FIRST_HEAD, split_head, with_head
-
-_Number = Annotated[int, msgspec.Meta(ge=0, lt=1 << 48)]
-
-
-class _GatewayRelease(msgspec.Struct):
-    key: str
-
-
-class _GatewayLine(msgspec.Struct):
-    access: str
-    sequence: int
-    request: dict[str, JsonScalar]
-    signature: str
-    transaction: str
-    released: _GatewayRelease | None = None
-    authorization: dict[str, JsonScalar] | None = None
-
-
-class _GatewayEnd(msgspec.Struct):
-    recorder: str
-    block: _Number
-    block_hash: str
 
 
 class _KeyholderLine(msgspec.Struct):
@@ -78,12 +50,12 @@ class _KeyholderLine(msgspec.Struct):
 
 
 class _Numbered(msgspec.Struct):
-    sequence: _Number
+    sequence: Number
 
 
-_gateway_lines: Final = msgspec.json.Decoder(_GatewayLine)
+_gateway_lines: Final = msgspec.json.Decoder(JournalLine)
 _keyholder_lines: Final = msgspec.json.Decoder(_KeyholderLine)
-_ends: Final = msgspec.json.Decoder(_GatewayEnd)
+_ends: Final = msgspec.json.Decoder(EndLine)
 _END: Final = b'{"kind":"end",'
 _sequences: Final = msgspec.json.Decoder(_Numbered)
 
@@ -305,7 +277,7 @@ def _gateway_entry(line: bytes) -> ReleaseEntry:
         released=read.released is not None,
         key=None if read.released is None else from_hex(read.released.key),
         authorization=None
-        if read.authorization is None
+        if isinstance(read.authorization, msgspec.UnsetType)
         else record_from_object(Authorization, read.authorization),
     )
 

@@ -8,10 +8,11 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
+from gateway.api.regulator import encode_journal_line
+from gateway.store.releases import JournalEntry
 from ledger.errors import ExitCode
 from ledger.hexstr import to_hex
 from ledger.model import Roles
-from ledger.typed_data import record_to_object
 from scripts.scenario import Chain, Party
 from tests.support.answers import owner_of, owner_proof
 from tests.support.evidence import CASE, Case, Counter, case
@@ -182,16 +183,8 @@ def receipt(used: Case, tmp_path: Path) -> Path:
 
 def journal_of(used: Case, path: Path) -> Path:
     """A gateway's journal with a line of the access."""
-    request = used.submission.request
-    line = {
-        "access": to_hex(used.recorded.access),
-        "sequence": used.recorded.sequence,
-        "request": record_to_object(request),
-        "signature": to_hex(used.submission.signature),
-        "transaction": to_hex(used.recorded.transaction),
-        "released": None,
-    }
-    path.write_text(json.dumps(line) + "\n")
+    entry = JournalEntry(used.submission, used.recorded, None)
+    path.write_bytes(encode_journal_line(entry))
     return path
 
 

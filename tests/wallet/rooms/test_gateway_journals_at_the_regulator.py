@@ -1,12 +1,13 @@
 """A gateway's journal that is torn or out of order (S18): a fault is named, and the rest is compared."""
 
-import json
 import random
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from ledger.api.journal import JournalLine, ReleasedLine
 from ledger.hexstr import to_hex
 from ledger.replay.engine import Replay
 from ledger.replay.journal_check import JournalEnd, JournalFault, ReleaseEntry
@@ -43,15 +44,20 @@ def line_of(copy: Copy, entry: ReleaseEntry) -> bytes:
         event.consumer, event.basis, event.item, event.fields, event.nonce, event.deadline
     )
     assert entry.signature is not None
-    document = {
-        "access": to_hex(entry.access),
-        "sequence": entry.sequence,
-        "request": record_to_object(request),
-        "signature": to_hex(entry.signature),
-        "transaction": to_hex(event.transaction),
-        "released": None if entry.key is None else {"key": to_hex(entry.key)},
-    }
-    return json.dumps(document).encode() + b"\n"
+    line = JournalLine(
+        access=to_hex(entry.access),
+        sequence=entry.sequence,
+        outcome=event.outcome,
+        request=record_to_object(request),
+        signature=to_hex(entry.signature),
+        block_number=event.block.number,
+        block_hash=to_hex(event.block.hash),
+        timestamp=event.block.timestamp,
+        transaction=to_hex(event.transaction),
+        log_index=event.log_index,
+        released=None if entry.key is None else ReleasedLine("", 1, (), [], to_hex(entry.key), 0),
+    )
+    return msgspec.json.encode(line) + b"\n"
 
 
 @pytest.fixture
