@@ -97,28 +97,30 @@ def new_consent_request(
 
     Raises:
         PlainTextError: the case number is none, or the message is not plain.
+        MalformedError: a member is of another type.
     """
     verify_case_number(case_number)
     verify_optional_text("the message", message, MAX_MESSAGE)
     present = int(time.time()) if now is None else now
     salt = secrets.token_bytes(_SALT_SIZE)
-    return ConsentRequest(
-        consumer=consumer,
-        dataset=dataset,
-        item=item,
-        purpose=purpose,
-        fields=fields,
-        case_number=case_number,
-        case_salt=salt,
-        case_reference=case_reference(case_number, salt),
-        reference=new_reference(),
-        not_before=not_before,
-        expires_at=expires_at,
-        max_uses=max_uses,
-        min_interval=min_interval,
-        deadline=min(expires_at, present + _WEEK) if deadline is None else deadline,
-        message=message,
-    )
+    members = {
+        "consumer": consumer,
+        "dataset": dataset,
+        "item": item,
+        "purpose": purpose,
+        "fields": fields,
+        "case_number": case_number,
+        "case_salt": salt,
+        "case_reference": case_reference(case_number, salt),
+        "reference": new_reference(),
+        "not_before": not_before,
+        "expires_at": expires_at,
+        "max_uses": max_uses,
+        "min_interval": min_interval,
+        "deadline": min(expires_at, present + _WEEK) if deadline is None else deadline,
+        "message": message,
+    }
+    return ConsentRequest.of(members)
 
 
 class HandleWanted(Body):

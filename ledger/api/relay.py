@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Annotated
 
+import msgspec
 from pydantic import Field
 
 from ledger.api.forms import Bitmap, Body, Bytes, Record, Text32, hexadecimal
@@ -18,7 +19,9 @@ from ledger.typed_data import (
     SubjectLink,
 )
 
-ConsentRequestId = Annotated[str, Field(pattern="^[0-9a-f]{32}$")]
+ConsentRequestId = Annotated[
+    str, Field(pattern="^[0-9a-f]{32}$"), msgspec.Meta(pattern=r"^[0-9a-f]{32}\Z")
+]
 
 
 class Approval(Body):

@@ -20,12 +20,13 @@ from ledger.chain.rpc import AsyncRpc, Call
 from ledger.errors import LedgerError
 from ledger.hexstr import to_hex
 from ledger.jsonio import UNREADABLE
-from wallet.client.errors import ClientError, ProblemError
+from wallet.client.errors import ClientError, ErrorKind, ProblemError
 from wallet.client.party import Bearer, PartyKey
 
 P = ParamSpec("P")
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
+BodyT = TypeVar("BodyT", bound=Body)
 
 JSON: Final = "application/json"
 NDJSON: Final = "application/x-ndjson"
@@ -178,6 +179,18 @@ def _decoder(kind: Any) -> "msgspec.json.Decoder[Any]":
 
 def nothing(_answer: Answer) -> None:
     """Read an answer of which only the status counts."""
+
+
+def body_of(kind: type[BodyT], members: Mapping[str, object]) -> BodyT:
+    """Return a body of what somebody named, such as a person's number.
+
+    Raises:
+        ClientError (INVALID): the service would refuse it; nothing is sent.
+    """
+    try:
+        return kind.of(members)
+    except LedgerError as error:
+        raise ClientError(str(error), ErrorKind.INVALID) from error
 
 
 def signed_get(

@@ -25,6 +25,7 @@ from wallet.client.calls import (
     HttpCall,
     Listen,
     ServerEvent,
+    body_of,
     nothing,
     path,
     pause,
@@ -70,7 +71,7 @@ class Asked(msgspec.Struct, frozen=True):
 
 def send_ask(handle: str, ask: ConsentRequest) -> HttpCall[str]:
     """Put an ask into the inbox that a handle leads to; the answer is the request's id."""
-    body = AskTaken.of({"handle": handle, "ask": msgspec.json.decode(ask.encode())})
+    body = body_of(AskTaken, {"handle": handle, "ask": msgspec.json.decode(ask.encode())})
     return signed_post("/v1/requests", body, lambda answer: _created(answer).request)
 
 

@@ -41,6 +41,7 @@ from wallet.client.calls import (
     Credential,
     HttpCall,
     Service,
+    body_of,
     path,
     reader,
     signed_get,
@@ -185,7 +186,7 @@ def enrolment_state(enrolment: str) -> HttpCall[EnrolmentAnswer]:
 
 def more_subjects(signers: Sequence[ProvenSigner]) -> HttpCall[EnrolmentAnswer]:
     """Get more ids; a subject."""
-    body = SubjectsBody.of({"signers": to_builtins(signers)})
+    body = body_of(SubjectsBody, {"signers": to_builtins(signers)})
     return signed_post("/v1/subjects", body, reader(EnrolmentAnswer), Service.IDENTITY)
 
 
@@ -271,4 +272,4 @@ def _owners(answer: Answer) -> tuple[bytes | None, ...]:
 
 
 def _about(kind: type[PersonT], person: Person, **members: object) -> PersonT:
-    return kind.of({**msgspec.structs.asdict(person), **members})
+    return body_of(kind, {**msgspec.structs.asdict(person), **members})
