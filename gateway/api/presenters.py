@@ -115,7 +115,7 @@ class Presenter:
     def alert(self, alert: StoredAlert) -> AlertShown:
         return self._shown(AlertShown, alert, suspended_until=alert.suspended_until)
 
-    def _shown(self, kind: type[ShownT], entry: msgspec.Struct, **more: object) -> ShownT:
+    def _shown(self, kind: type[ShownT], entry: msgspec.Struct, /, **more: object) -> ShownT:
         """Return an entry as a message has it: with names beside ids, and where it is on chain.
 
         Bytes are hex, sets of fields decimal; what there is not is an empty string.

@@ -41,7 +41,7 @@ AnswerT = TypeVar("AnswerT")
 _RecordT = TypeVar("_RecordT", bound=SignedRecord)
 
 
-def answer_of(kind: type[AnswerT], entry: msgspec.Struct, **more: object) -> AnswerT:
+def answer_of(kind: type[AnswerT], entry: msgspec.Struct, /, **more: object) -> AnswerT:
     """Return an answer with an entry's members of the same names, bytes as 0x strings, and others that are given."""
     members = {
         name: to_hex(value) if isinstance(value, bytes) else value
