@@ -41,15 +41,3 @@ def split_head(line: bytes) -> tuple[bytes, bytes]:
     if found is None:
         raise WalletError("the line has no head")
     return line[: found.start()] + b"}", bytes.fromhex(found[1].decode("ascii"))
-
-
-def verify_line(line: bytes, before: bytes) -> tuple[bytes, bytes]:
-    """Return a line's body and the head after it, if it follows the line before.
-
-    Raises:
-        WalletError: it was changed, or a line before it was changed, dropped or put in.
-    """
-    body, stated = split_head(line)
-    if with_head(body, before) != (line, stated):
-        raise WalletError("the line does not follow the one before")
-    return body, stated

@@ -29,9 +29,9 @@ from scripts.city.write import Size
 from scripts.demo.agreeing import agree
 from scripts.demo.cast import BANK, INSURER, REAL_ESTATE, REGULATOR
 from scripts.demo.files import CityFiles, Resident
-from scripts.demo.publish import admit_parties, register_datasets, register_purposes, workspace
+from scripts.demo.publish import admit_parties, register_datasets, register_purposes
 from scripts.demo.stage import Stage
-from scripts.demo.world import ACCOUNT, Party, World, purpose_of
+from scripts.demo.world import ACCOUNT, World, purpose_of
 from scripts.processes import SCRYPT_N
 from scripts.scenario import DAY, MAX_USES, YEAR
 from wallet.citizen.enrolment import NewId, enrol_person
@@ -43,7 +43,8 @@ from wallet.client.relays import relay_authorization, relayed
 from wallet.client.retry import with_retries
 from wallet.client.signers import AccountSigner, approve, asking
 from wallet.client.transports import AsyncClient
-from wallet.keystore import Keystore, Kind
+from wallet.keystore import Kind
+from wallet.parties import Consumer, Party, Provider
 from wallet.passwords import Password
 from wallet.provider.description import read_description
 from wallet.supervisor import Supervisor, SupervisorSettings
@@ -83,14 +84,14 @@ class FullCity:
         self.supervisor = supervisor
         self.world = world
         self.grants: tuple[Grant, ...] = ()
-        self._agreed: set[str] = set()
+        self._agreed: set[bytes] = set()
 
     @property
-    def bank(self) -> Party:
-        return self.world.bank
+    def bank(self) -> Consumer:
+        return self.world.consumer(BANK)
 
     @property
-    def provider(self) -> Party:
+    def provider(self) -> Provider:
         """The department whose dataset it is."""
         return self.world.provider_of(REAL_ESTATE)
 
@@ -100,7 +101,7 @@ class FullCity:
 
     def prepare(self) -> None:
         """Admit the parties, register purpose and dataset."""
-        admit_parties(self.world, [self.provider.role, BANK, INSURER, REGULATOR])
+        admit_parties(self.world, [self.world.role_of(self.provider), BANK, INSURER, REGULATOR])
         register_purposes(self.world, [_PURPOSE])
         register_datasets(self.world, [REAL_ESTATE])
 
@@ -111,13 +112,13 @@ class FullCity:
             endpoints=world.endpoints(),
             keyholders=world.addresses.keyholders,
             deployment=encode_deployment(world.deployment),
-            key=self._account_of(provider),
-            opening=provider.opening.to_bytes(),
+            key=account_of(provider),
+            opening=provider.encryption_key.to_bytes(),
             description=str(world.files.description),
             code=REAL_ESTATE,
             dataset=self.dataset,
             file=str(file),
-            workspace=str(workspace(world, provider)),
+            workspace=str(provider.home / "books"),
         )
 
     def publish(self) -> None:
@@ -128,7 +129,7 @@ class FullCity:
         """Let people with one record each enrol and authorize the bank, for many uses."""
         self.grants = self.granted_to(self.bank, count)
 
-    def granted_to(self, consumer: Party, count: int, *, skipped: int = 0) -> tuple[Grant, ...]:
+    def granted_to(self, consumer: Consumer, count: int, *, skipped: int = 0) -> tuple[Grant, ...]:
         """Let people with one record each enrol and authorize a consumer, for many uses."""
         files = self.world.files
         chosen = [
@@ -136,9 +137,9 @@ class FullCity:
             for resident in files.residents
             if len(files.rows_of(REAL_ESTATE, resident.resident_id)) == 1
         ]
-        if consumer.role.code not in self._agreed:
+        if consumer.address not in self._agreed:
             agree(self.world, consumer, REAL_ESTATE, _PURPOSE, bind=not self._agreed)
-            self._agreed.add(consumer.role.code)
+            self._agreed.add(consumer.address)
         granting = chosen[skipped : skipped + count]
         return tuple(asyncio.run(self._grant_all(consumer, granting)))
 
@@ -151,14 +152,20 @@ class FullCity:
         return self.load_of(self.bank, self.grants, workers=workers, size=size, seconds=seconds)
 
     def load_of(
-        self, consumer: Party, grants: tuple[Grant, ...], *, workers: int, size: int, seconds: float
+        self,
+        consumer: Consumer,
+        grants: tuple[Grant, ...],
+        *,
+        workers: int,
+        size: int,
+        seconds: float,
     ) -> Report:
         """Do as `load`, for any consumer."""
         plan = Plan(
             gateway=self.supervisor.addresses.gateway,
             node=self.supervisor.addresses.node,
             deployment=encode_deployment(self.supervisor.deployment),
-            key=self._account_of(consumer),
+            key=account_of(consumer),
             grants=grants,
             fields=ASKED_FIELDS,
             workers=workers,
@@ -184,11 +191,7 @@ class FullCity:
         os.kill(pid, signal.SIGTERM)
         wait_until(lambda: "gateway" not in self.supervisor.pids, _TIMEOUT, "stopping the gateway")
 
-    def _account_of(self, party: Party) -> bytes:
-        keystore = Keystore(self.world.data / "parties" / party.role.code / "keystore")
-        return keystore.load(ACCOUNT, Kind.ETHEREUM_KEY, Password(PASSWORD))
-
-    async def _grant_all(self, consumer: Party, residents: Sequence[Resident]) -> list[Grant]:
+    async def _grant_all(self, consumer: Consumer, residents: Sequence[Resident]) -> list[Grant]:
         world, room = self.world, asyncio.Semaphore(_AT_ONCE)
         chain_id = world.deployment.chain_id
         officer = AsyncClient(world.endpoints(), key=world.officer.key, chain_id=chain_id)
@@ -203,7 +206,7 @@ class FullCity:
         async with officer, people:
             return list(await asyncio.gather(*map(one, residents)))
 
-    async def _enrol_and_grant(self, consumer: Party, person: Person, code: str) -> Grant:
+    async def _enrol_and_grant(self, consumer: Consumer, person: Person, code: str) -> Grant:
         signer = AccountSigner(PartyKey(secrets.token_bytes(32)))
         (mine,) = await enrol_person(self.world.ledger(), person, code, [NewId(signer)])
         subject = bytes.fromhex(mine.subject.removeprefix("0x"))
@@ -211,12 +214,14 @@ class FullCity:
         now = int(time.time())
         asked = Asked("", subject, self._ask(consumer), now)
         terms = read_description(self.world.files.description, REAL_ESTATE).terms()
-        record = compose(asked, consumer.role.name, terms, _PURPOSE, now).authorization
+        record = compose(
+            asked, self.world.role_of(consumer).name, terms, _PURPOSE, now
+        ).authorization
         approval = approve(signer, record, self.world.deployment)
         await relayed(relay_authorization(record, approval, link, None))
         return Grant(record, link)
 
-    def _ask(self, consumer: Party) -> ConsentRequest:
+    def _ask(self, consumer: Consumer) -> ConsentRequest:
         return new_consent_request(
             consumer=consumer.address,
             dataset=self.dataset,
@@ -226,6 +231,11 @@ class FullCity:
             expires_at=int(time.time()) + 30 * DAY,
             max_uses=MAX_USES,
         )
+
+
+def account_of(party: Party) -> bytes:
+    """Return a party's private key, for a process of its own."""
+    return party.keystore.load(ACCOUNT, Kind.ETHEREUM_KEY, Password(PASSWORD))
 
 
 @contextmanager

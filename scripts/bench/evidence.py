@@ -16,9 +16,7 @@ from scripts.bench.bench import Bench
 from scripts.bench.city import PEOPLE_FOR_ONE_GRANT, FullCity, full_city
 from scripts.bench.results import Line, Sense
 from scripts.city.write import NATURAL, Size
-from scripts.demo.world import Party
 from wallet.client.receipts import Receipt, verify_receipt
-from wallet.client.requests import RequestBook
 from wallet.client.verification import Basis
 from wallet.consumer import access
 from wallet.regulator.evidence import all_fields, documents_of
@@ -92,15 +90,12 @@ def _lines(bench: Bench, city: FullCity, receipt: Receipt) -> None:
 
 def _access(city: FullCity) -> Receipt:
     """Let the bank use an authorization by the SDK; return its receipt."""
-    bank: Party = city.bank
-    grant = city.grants[0]
-    basis = Basis(grant.authorization, grant.link)
-    with RequestBook(city.world.data / "requests.sqlite") as book:
-        recipient = bank.opening.encryption_key
-        (request,) = access.prepare(
-            bank.ledger, bank.key, recipient, book, grant.basis, ASKED_FIELDS
-        )
-        return bank.run(access.access(bank.ledger, bank.opening, book, request, basis)).receipt
+    bank, grant = city.bank, city.grants[0]
+    basis, opening = Basis(grant.authorization, grant.link), bank.encryption_key
+    (request,) = access.prepare(
+        *(bank.ledger, bank.key, opening.encryption_key, bank.requests, grant.basis, ASKED_FIELDS)
+    )
+    return bank.run(access.access(bank.ledger, opening, bank.requests, request, basis)).receipt
 
 
 def _look(city: FullCity, receipt: Receipt) -> None:

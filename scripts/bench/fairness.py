@@ -11,6 +11,7 @@ from scripts.bench.city import PEOPLE_FOR_ONE_GRANT, FullCity, full_city
 from scripts.bench.load import Report
 from scripts.bench.results import Line, Part, Sense
 from scripts.city.write import NATURAL, Size
+from scripts.demo.cast import INSURER
 
 SUBJECT: Final = "fairness"
 BLOCK_TIME: Final = 0.1
@@ -33,13 +34,12 @@ def run(bench: Bench) -> None:
     ):
         city.publish()
         city.grant(PEOPLE)
-        granted = city.granted_to(city.world.insurer, OF_INSURER, skipped=PEOPLE)
+        insurer = city.world.consumer(INSURER)
+        granted = city.granted_to(insurer, OF_INSURER, skipped=PEOPLE)
 
         def small() -> Report:
             workers, size = SMALL
-            return city.load_of(
-                city.world.insurer, granted, workers=workers, size=size, seconds=bench.seconds
-            )
+            return city.load_of(insurer, granted, workers=workers, size=size, seconds=bench.seconds)
 
         alone = small()
         with ThreadPoolExecutor(1) as pool:

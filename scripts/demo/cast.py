@@ -19,6 +19,10 @@ class Role:
     """As admitted on chain: "中文 / English"."""
     roles: Roles
 
+    @property
+    def english(self) -> str:
+        return self.name.rpartition(" / ")[2]
+
 
 BANK: Final = Role("bank", "泉城银行 / Quancheng Bank", Roles.CONSUMER)
 INSURER: Final = Role("insurer", "泉城人寿保险 / Quancheng Life Insurance", Roles.CONSUMER)

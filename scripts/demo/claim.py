@@ -9,10 +9,9 @@ from typing import Final
 from ledger.model import Outcome
 from scripts.city.rows import Row
 from scripts.demo.agreeing import agree
-from scripts.demo.cast import CLAIM, HOSPITAL_VISITS, HOUR
+from scripts.demo.cast import CLAIM, HOSPITAL_VISITS, HOUR, INSURER
 from scripts.demo.citizens import Citizen
 from scripts.demo.consumers import Wish, obtain, opened_values
-from scripts.demo.publish import workspace
 from scripts.demo.settlement import Policy, Visit, settle
 from scripts.demo.stage import DemoError
 from scripts.demo.world import World
@@ -27,11 +26,12 @@ _LEAST: Final = Decimal(1000)
 def play(world: World) -> None:
     """Ask for one visit, settle the claim, and be denied another visit, another field, too soon."""
     with world.stage.act("An insurer settles one claim on one visit (保医通)"):
-        agree(world, world.insurer, HOSPITAL_VISITS, CLAIM)
+        insurer = world.consumer(INSURER)
+        agree(world, insurer, HOSPITAL_VISITS, CLAIM)
         visit, other = two_visits(world)
         person = Citizen(world, world.files.resident(visit.key))
         item = item_of(world, visit)
-        wish = Wish(world.insurer, HOSPITAL_VISITS, CLAIM, FIELDS, "LP-2026-0457", 3, HOUR, item)
+        wish = Wish(insurer, HOSPITAL_VISITS, CLAIM, FIELDS, "LP-2026-0457", 3, HOUR, item)
         granted = obtain(world, wish, person, aloud=True)
         used = granted.use()
         in_file = world.files.values_of(HOSPITAL_VISITS, FIELDS, visit.key)
@@ -80,9 +80,11 @@ def two_visits(world: World) -> tuple[Row, Row]:
 
 def item_of(world: World, visit: Row) -> bytes:
     """Return the root of a visit, from the hospital's book."""
-    directory = workspace(world, world.provider_of(HOSPITAL_VISITS))
-    dataset = world.dataset(HOSPITAL_VISITS)
-    with PublishedState(directory / f"{dataset.hex()}.book", dataset) as book:
+    books, dataset = (
+        world.provider_of(HOSPITAL_VISITS).home / "books",
+        world.dataset(HOSPITAL_VISITS),
+    )
+    with PublishedState(books / f"{dataset.hex()}.book", dataset) as book:
         item = book.item(visit.number)
     if item is None or item.root is None:
         raise DemoError(f"visit {visit.number} is not in the hospital's book")

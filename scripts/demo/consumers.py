@@ -5,24 +5,22 @@ gets is opened on its own machine; values and completeness are checked against i
 """
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
-from ledger.api.consent import ALL, new_consent_request
+from ledger.api.consent import ALL
 from ledger.chain.events import PurposeTerms
 from ledger.model import OUTCOMES, Outcome
 from scripts.demo.cast import DAY
 from scripts.demo.citizens import Citizen
 from scripts.demo.stage import DemoError
-from scripts.demo.world import Party, World, purpose_of
+from scripts.demo.world import World, purpose_of
 from wallet.client.errors import DeniedError
-from wallet.client.requests import RequestBook
 from wallet.client.verification import Basis
-from wallet.consumer import access, consent
+from wallet.consumer import access
 from wallet.consumer.access import Used
 from wallet.consumer.cases import Case
+from wallet.parties import Consumer
 
 _TIMEOUT: Final = 30.0
 
@@ -31,7 +29,7 @@ _TIMEOUT: Final = 30.0
 class Wish:
     """A consent request before it is sent."""
 
-    consumer: Party
+    consumer: Consumer
     code: str
     """Of the dataset."""
     purpose: PurposeTerms
@@ -47,7 +45,7 @@ class Entitlement:
     """A basis that a consumer may use, or thinks it may, and the fields that it asks for."""
 
     world: World
-    consumer: Party
+    consumer: Consumer
     basis: bytes
     fields: int
     known: Basis | None = None
@@ -76,39 +74,37 @@ class Entitlement:
         self.world.stage.check(said, found, outcome)
 
     def _access(self, fields: int, item: bytes) -> Used:
-        consumer = self.consumer
-        with _request_book(self.world, consumer) as book:
-            opening = consumer.opening
-            (request,) = access.prepare(
-                *(consumer.ledger, consumer.key, opening.encryption_key, book, self.basis, fields),
-                item=item,
-            )
-            used = consumer.run(access.access(consumer.ledger, opening, book, request, self.known))
-            book.note_stored([used.request.id])
-            return used
+        consumer, book = self.consumer, self.consumer.requests
+        opening = consumer.encryption_key
+        (request,) = access.prepare(
+            *(consumer.ledger, consumer.key, opening.encryption_key, book, self.basis, fields),
+            item=item,
+        )
+        used = consumer.run(access.access(consumer.ledger, opening, book, request, self.known))
+        consumer.note_stored(used)
+        return used
 
 
 def obtain(world: World, wish: Wish, person: Citizen, *, aloud: bool = False) -> Entitlement:
     """Ask a person, who grants it; return what the consumer may use then."""
     consumer = wish.consumer
-    fields = world.mask(wish.code, *wish.fields)
-    ask = new_consent_request(
-        consumer=consumer.address,
-        dataset=world.dataset(wish.code),
-        purpose=purpose_of(wish.purpose),
-        fields=fields,
+    asked = consumer.ask(
+        person.person,
+        world.dataset(wish.code),
+        purpose_of(wish.purpose),
+        world.fields(wish.code, *wish.fields),
         case_number=wish.case_number,
         expires_at=int(time.time()) + 7 * DAY,
         max_uses=wish.uses,
         min_interval=wish.interval,
         item=wish.item,
     )
-    asked = consumer.run(consent.ask_customer(person.person, ask))
     person.answer(asked, aloud=aloud)
-    case = consumer.run(consent.wait(consumer.ledger, asked, _TIMEOUT))
+    case = consumer.wait(asked, _TIMEOUT)
     world.stage.check(f"case {wish.case_number}: asked, and granted", case.state, "granted")
     if case.authorization_id is None:
         raise DemoError(f"case {wish.case_number} has no authorization")
+    fields = world.mask(wish.code, *wish.fields)
     return Entitlement(world, consumer, case.authorization_id, fields, case.basis, case)
 
 
@@ -118,10 +114,3 @@ def opened_values(used: Used) -> dict[int, tuple[str, ...]]:
         record.entry.number: tuple(field.value for field in record.fields)
         for record in used.opened.records
     }
-
-
-@contextmanager
-def _request_book(world: World, party: Party) -> Iterator[RequestBook]:
-    """The consumer's book of signed requests."""
-    with RequestBook(world.data / "parties" / party.role.code / "requests.sqlite") as book:
-        yield book

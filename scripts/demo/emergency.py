@@ -5,16 +5,16 @@ import time
 from ledger.chain import contract_calls
 from ledger.model import Class, Outcome
 from scripts.demo.agreeing import agree
-from scripts.demo.cast import DAY, EPIDEMIC, OUTBREAK
+from scripts.demo.cast import DAY, DISEASE_CONTROL, EPIDEMIC, NAVIGATOR, OUTBREAK
 from scripts.demo.sharing import entitlement, use_all
-from scripts.demo.world import World, purpose_of
+from scripts.demo.world import World, purpose_of, send
 from wallet.authority import acts
 
 
 def play(world: World) -> None:
     """Closed, opened by an order of two for whom it is meant, closed again, reviewed."""
     with world.stage.act("An emergency order opens closed data for a day"):
-        consumer, dataset = world.disease_control, world.dataset(EPIDEMIC)
+        consumer, dataset = world.consumer(DISEASE_CONTROL), world.dataset(EPIDEMIC)
         closed = entitlement(world, consumer, EPIDEMIC, dataset)
         closed.denied("the epidemic report is not shared", Outcome.DATASET_INACTIVE)
         agree(world, consumer, EPIDEMIC, OUTBREAK)
@@ -22,14 +22,14 @@ def play(world: World) -> None:
         opened = entitlement(world, consumer, EPIDEMIC, order)
         opened.denied("before a regulator countersigns", Outcome.DATASET_INACTIVE)
         authority, regulator = world.authority, world.regulator
-        regulator.send(contract_calls.countersign_order(order))
+        send(regulator, contract_calls.countersign_order(order))
         use_all(world, opened, EPIDEMIC, "under the order disease control has the epidemic report")
-        other = entitlement(world, world.navigator, EPIDEMIC, order)
+        other = entitlement(world, world.consumer(NAVIGATOR), EPIDEMIC, order)
         other.denied("a consumer that the order is not for", Outcome.AGREEMENT_INACTIVE)
-        authority.send(contract_calls.end_order(order, "the outbreak is over"))
+        send(authority, contract_calls.end_order(order, "the outbreak is over"))
         opened.denied("after the order has ended", Outcome.DATASET_INACTIVE)
         findings = "used by disease control only, for the outbreak"
-        regulator.send(contract_calls.review_order(order, findings))
+        send(regulator, contract_calls.review_order(order, findings))
         state = world.order(order)
         world.stage.check("the regulator reviews the order", state.reviewed, True)
 

@@ -2,7 +2,7 @@
 
 from ledger.model import Outcome
 from scripts.demo.agreeing import agree
-from scripts.demo.cast import LOAN, REAL_ESTATE
+from scripts.demo.cast import BANK, LOAN, REAL_ESTATE
 from scripts.demo.citizens import Citizen
 from scripts.demo.consumers import Wish, obtain, opened_values
 from scripts.demo.world import World
@@ -14,7 +14,7 @@ FIELDS = ("address", "floor_area", "mortgage_status")
 def play(world: World) -> tuple[Citizen, Used]:
     """Ask, grant, use once, be denied; return the person, and what the bank got."""
     with world.stage.act("A bank reads 3 of 12 fields for one loan"):
-        agree(world, world.bank, REAL_ESTATE, LOAN)
+        agree(world, world.consumer(BANK), REAL_ESTATE, LOAN)
         person = Citizen(world, world.files.resident_with(REAL_ESTATE, 1))
         granted = obtain(world, wish(world, "2026-118"), person, aloud=True)
         used = granted.use()
@@ -30,4 +30,4 @@ def play(world: World) -> tuple[Citizen, Used]:
 
 def wish(world: World, case_number: str, *, uses: int = 1) -> Wish:
     """The bank's consent request for a case."""
-    return Wish(world.bank, REAL_ESTATE, LOAN, FIELDS, case_number, uses)
+    return Wish(world.consumer(BANK), REAL_ESTATE, LOAN, FIELDS, case_number, uses)

@@ -7,7 +7,6 @@ and puts count and root on chain.
 """
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from rich.progress import Progress
 
@@ -15,7 +14,8 @@ from ledger.chain import contract_calls, contract_reads
 from ledger.chain.events import PurposeTerms
 from ledger.model import Roles
 from scripts.demo.cast import OTHERS, PURPOSES, Role
-from scripts.demo.world import Party, World
+from scripts.demo.world import World, send
+from wallet.parties import Consumer, Provider
 from wallet.provider.description import read_description
 from wallet.provider.publisher import Publication, Publisher
 from wallet.provider.publisher import Stage as PublishingStage
@@ -40,11 +40,12 @@ def admit_parties(world: World, roles: Sequence[Role]) -> None:
     """
     for role in roles:
         party = world.party(role)
-        world.authority.send(contract_calls.admit(party.address, role.roles, role.name))
-        if role.roles & (Roles.PROVIDER | Roles.CONSUMER):
-            party.send(contract_calls.set_encryption_key(party.opening.encryption_key.to_bytes()))
-        if role.roles & Roles.CONSUMER:
-            party.send(contract_calls.name_recorder(world.recorder))
+        send(world.authority, contract_calls.admit(party.address, role.roles, role.name))
+        if isinstance(party, Provider | Consumer):
+            key = party.encryption_key.encryption_key.to_bytes()
+            send(party, contract_calls.set_encryption_key(key))
+        if isinstance(party, Consumer):
+            party.name_recorder(world.recorder)
     departments = sum(role.roles == Roles.PROVIDER for role in roles)
     world.stage.step(f"{len(roles)} parties admitted, {departments} of them departments")
 
@@ -52,15 +53,14 @@ def admit_parties(world: World, roles: Sequence[Role]) -> None:
 def register_purposes(world: World, purposes: Sequence[PurposeTerms]) -> None:
     """The authority sets for what data may be used: fixed texts, and bounds that hold for ever."""
     for terms in purposes:
-        world.authority.send(contract_calls.register_purpose(terms))
+        send(world.authority, contract_calls.register_purpose(terms))
     world.stage.step(f"purposes: {', '.join(terms.code for terms in purposes)}")
 
 
 def register_datasets(world: World, codes: Sequence[str]) -> None:
     """Each department describes its datasets; the schema is fixed from then on."""
     for code in codes:
-        terms = read_description(world.files.description, code).terms()
-        world.provider_of(code).send(contract_calls.register_dataset(terms))
+        world.provider_of(code).describe(world.files.description, code)
 
 
 def publish_all(world: World) -> dict[str, Publication]:
@@ -85,16 +85,11 @@ def publisher(world: World, code: str, progress: Progress) -> Publisher:
         read_description(world.files.description, code),
         world.dataset(code),
         RemoteServices(
-            provider.client, provider.ledger, provider.opening, world.addresses.keyholders
+            provider.client, provider.ledger, provider.encryption_key, world.addresses.keyholders
         ),
-        workspace(world, provider),
+        provider.home / "books",
         show,
     )
-
-
-def workspace(world: World, provider: Party) -> Path:
-    """Return the directory of a department's books."""
-    return world.data / "parties" / provider.role.code / "books"
 
 
 def check_publications(world: World, published: dict[str, Publication]) -> None:

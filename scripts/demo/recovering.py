@@ -67,7 +67,7 @@ def start_recovery(world: World, person: Citizen, signer: AccountSigner) -> str:
     """At the identity authority's counter: a new key for the person; return the recovery's id."""
     authority = world.officer.run(identity_authority(world.ledger()))
     proven = prove(signer, recovery_text(authority, person.person))
-    started = world.officer.run(begin(person.person, "identity card", [proven]))
+    started = world.officer.client.run(begin(person.person, "identity card", [proven]))
     world.stage.require(
         "the recovery is on chain", [subject.state for subject in started.subjects], ["pending"]
     )

@@ -17,7 +17,7 @@ from ledger.replay.sources import export_trail, replay_node, replay_trail
 from scripts.demo import tampering
 from scripts.demo.tampering import CopiedJournal, Copy, Tampering
 from scripts.demo.world import World
-from wallet.regulator.journals import GatewayJournal, fetch_journal
+from wallet.regulator.journals import GatewayJournal
 
 TAMPERINGS: Final[tuple[tuple[str, Tampering, frozenset[Kind]], ...]] = (
     (
@@ -65,7 +65,7 @@ def play(world: World) -> None:
 def gateway_journal(world: World) -> tuple[ReleaseEntry, ...]:
     """Fetch the gateway's journal, as a regulator may."""
     path = world.data / "journal.jsonl"
-    world.regulator.run(fetch_journal(path))
+    world.regulator.fetch_journal(path)
     entries = GatewayJournal(path).entries()
     return tuple([entry for entry in entries if isinstance(entry, ReleaseEntry)])
 

@@ -3,9 +3,10 @@
 from ledger.chain.events.identifiers import agreement_id
 from ledger.model import Outcome
 from scripts.demo import agreeing
-from scripts.demo.cast import PARKING, STATISTICS, STUDY
+from scripts.demo.cast import BANK, INSTITUTE, NAVIGATOR, PARKING, STATISTICS, STUDY
 from scripts.demo.consumers import Entitlement, opened_values
-from scripts.demo.world import Party, World, purpose_of
+from scripts.demo.world import World, purpose_of
+from wallet.parties import Consumer
 
 
 def play(world: World) -> None:
@@ -17,27 +18,28 @@ def play(world: World) -> None:
 
 def conditional(world: World) -> None:
     """Nothing before both sides have signed; then everything that was agreed."""
-    institute, dataset = world.institute, world.dataset(STATISTICS)
+    institute, dataset = world.consumer(INSTITUTE), world.dataset(STATISTICS)
     application = agreeing.apply(world, institute, STATISTICS, STUDY)
     agreement = agreement_id(institute.address, dataset, purpose_of(STUDY))
     agreed = entitlement(world, institute, STATISTICS, agreement)
     agreeing.approve(world, STATISTICS, application)
     agreed.denied("approved, but confidentiality is not signed", Outcome.AGREEMENT_INACTIVE)
-    agreeing.sign(institute, application)
+    institute.sign_confidentiality(application, agreeing.CONFIDENTIALITY)
     use_all(world, agreed, STATISTICS, "signed: the institute has the enterprise statistics")
-    openly = entitlement(world, world.navigator, STATISTICS, dataset)
+    openly = entitlement(world, world.consumer(NAVIGATOR), STATISTICS, dataset)
     openly.denied("anybody without an agreement", Outcome.UNKNOWN_BASIS)
 
 
 def unconditional(world: World) -> None:
     """The dataset itself is the basis, for any admitted consumer."""
-    for consumer in (world.navigator, world.bank):
-        openly = entitlement(world, consumer, PARKING, world.dataset(PARKING))
-        name = consumer.role.name.rpartition(" / ")[2]
-        use_all(world, openly, PARKING, f"without any agreement: {name} has the parking lots")
+    for role in (NAVIGATOR, BANK):
+        openly = entitlement(world, world.consumer(role), PARKING, world.dataset(PARKING))
+        use_all(
+            world, openly, PARKING, f"without any agreement: {role.english} has the parking lots"
+        )
 
 
-def entitlement(world: World, consumer: Party, code: str, basis: bytes) -> Entitlement:
+def entitlement(world: World, consumer: Consumer, code: str, basis: bytes) -> Entitlement:
     """Return all fields of a dataset on some basis."""
     return Entitlement(world, consumer, basis, world.mask(code))
 

@@ -2,9 +2,7 @@
 
 import secrets
 from collections import Counter
-from collections.abc import Awaitable
-from dataclasses import dataclass
-from functools import cached_property
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -22,41 +20,24 @@ from scripts.demo.cast import Role
 from scripts.demo.files import CityFiles
 from scripts.demo.stage import Stage
 from scripts.processes import SCRYPT_N
-from wallet.client.party import ChainAccess, PartyKey
+from wallet.client.party import ChainAccess
 from wallet.client.transactions import Mined, transact
-from wallet.client.transports import Client, Endpoints
+from wallet.client.transports import Endpoints
 from wallet.keystore import Keystore, Kind
+from wallet.parties import City, Consumer, Party, Provider, Regulator
 from wallet.passwords import Password
 from wallet.supervisor import Addresses, Layout
 
-T = TypeVar("T")
-
 ACCOUNT: Final = "account"
 ENCRYPTION: Final = "encryption"
+KINDS: Final[dict[Roles, type[Party]]] = {
+    Roles.CONSUMER: Consumer,
+    Roles.PROVIDER: Provider,
+    Roles.REGULATOR: Regulator,
+}
 
 
-@dataclass(frozen=True, slots=True)
-class Party:
-    """One party: its account, its encryption key, and its client of the others' services."""
-
-    role: Role
-    key: PartyKey
-    opening: DecryptionKey
-    client: Client
-    ledger: ChainAccess
-
-    @property
-    def address(self) -> bytes:
-        """Its account's."""
-        return self.key.address
-
-    def send(self, call: ContractCall) -> Mined:
-        """Sign a transaction, send it, wait until it is final."""
-        return self.client.run(transact(self.ledger, self.key, call))
-
-    def run(self, steps: Awaitable[T]) -> T:
-        """Carry out a flow of the SDK."""
-        return self.client.run(steps)
+P = TypeVar("P", bound=Party)
 
 
 class World:
@@ -78,23 +59,27 @@ class World:
         self.deployment = deployment
         self.files = files
         self.node = Rpc(addresses.node)
+        self.city = City(
+            deployment, addresses.gateway, addresses.identity, addresses.node, addresses.keyholders
+        )
         self.outcomes: Counter[Outcome] = Counter()
         """Of all accesses so far, as the consumers saw them; the replay must come to the same."""
         self._parties: dict[str, Party] = {}
+        self._roles: dict[bytes, Role] = {}
+        self._stack = ExitStack()
 
     def close(self) -> None:
-        for party in self._parties.values():
-            party.client.close()
+        self._stack.close()
         self.node.close()
 
     # Parties
 
-    @cached_property
+    @property
     def authority(self) -> Party:
         """The city's data bureau, which deployed the contracts."""
         return self._supervised("authority", "泉城市大数据局 / Quancheng Data Bureau")
 
-    @cached_property
+    @property
     def officer(self) -> Party:
         """The officer at the identity authority's counter."""
         return self._supervised("officer", "身份认证窗口 / Identity counter")
@@ -116,52 +101,53 @@ class World:
         )
 
     def party(self, role: Role) -> Party:
-        """Return a party; its keys are drawn when it is first asked for."""
-        if role.code not in self._parties:
-            keystore = Keystore(self.data / "parties" / role.code / "keystore", scrypt_n=SCRYPT_N)
-            account, opening = secrets.token_bytes(32), DecryptionKey.generate()
-            keystore.store(ACCOUNT, Kind.ETHEREUM_KEY, account, self.password)
-            keystore.store(ENCRYPTION, Kind.ENCRYPTION_KEY, opening.to_bytes(), self.password)
-            self._parties[role.code] = self._make(role, account, opening)
-        return self._parties[role.code]
+        return self._opened(KINDS[role.roles], role)
 
-    def provider_of(self, code: str) -> Party:
+    def provider_of(self, code: str) -> Provider:
         """Return the department that holds a dataset."""
         department = self.files.dataset(code).department.code
-        return self.party(next(one for one in self.departments if one.code == department))
+        role = next(role for role in self.departments if role.code == department)
+        return self._opened(Provider, role)
+
+    def consumer(self, role: Role) -> Consumer:
+        return self._opened(Consumer, role)
 
     @property
-    def bank(self) -> Party:
-        return self.party(cast.BANK)
+    def regulator(self) -> Regulator:
+        return self._opened(Regulator, cast.REGULATOR)
 
-    @property
-    def insurer(self) -> Party:
-        return self.party(cast.INSURER)
-
-    @property
-    def institute(self) -> Party:
-        return self.party(cast.INSTITUTE)
-
-    @property
-    def navigator(self) -> Party:
-        """The maker of an app that finds parking."""
-        return self.party(cast.NAVIGATOR)
-
-    @property
-    def disease_control(self) -> Party:
-        """Those who fight an outbreak."""
-        return self.party(cast.DISEASE_CONTROL)
-
-    @property
-    def regulator(self) -> Party:
-        return self.party(cast.REGULATOR)
+    def role_of(self, party: Party) -> Role:
+        return self._roles[party.address]
 
     @property
     def names(self) -> dict[bytes, str]:
         """The English names of the parties so far, by address."""
-        return {
-            party.address: party.role.name.rpartition(" / ")[2] for party in self._parties.values()
-        }
+        return {address: role.english for address, role in self._roles.items()}
+
+    def _supervised(self, code: str, name: str) -> Party:
+        """Return a party whose keys the supervisor drew."""
+        return self._opened(Party, Role(code, name, Roles(0)), self.data / code)
+
+    def _opened(self, kind: type[P], role: Role, home: Path | None = None) -> P:
+        """Return a party; its keys are drawn when it is first asked for, unless it has a directory."""
+        party = self._parties.get(role.code)
+        if party is None:
+            party = self._stack.enter_context(
+                kind(self.city, home or self._drawn(role), self.password)
+            )
+            self._parties[role.code], self._roles[party.address] = party, role
+        if not isinstance(party, kind):
+            raise TypeError(f"{role.code} is no {kind.__name__}")
+        return party
+
+    def _drawn(self, role: Role) -> Path:
+        """Draw a party's keys; return its directory."""
+        home, account = self.data / "parties" / role.code, secrets.token_bytes(32)
+        keystore = Keystore(home / "keystore", scrypt_n=SCRYPT_N)
+        keystore.store(ACCOUNT, Kind.ETHEREUM_KEY, account, self.password)
+        encryption = DecryptionKey.generate().to_bytes()
+        keystore.store(ENCRYPTION, Kind.ENCRYPTION_KEY, encryption, self.password)
+        return home
 
     # Ids
 
@@ -169,11 +155,15 @@ class World:
         """Return a dataset's id."""
         return dataset_id(self.provider_of(code).address, code.encode())
 
-    def mask(self, code: str, *names: str) -> int:
-        """Return the bitmap of some fields of a dataset; of all without names."""
+    def fields(self, code: str, *names: str) -> list[str]:
+        """Return the numbers of some columns of a dataset, in digits; of all without names."""
         dataset = self.files.dataset(code)
         chosen = names or tuple(field.name for field in dataset.fields)
-        return sum(1 << dataset.field_index(name) for name in chosen)
+        return [str(dataset.field_index(name)) for name in chosen]
+
+    def mask(self, code: str, *names: str) -> int:
+        """Return the bitmap of some columns of a dataset; of all without names."""
+        return sum(1 << int(number) for number in self.fields(code, *names))
 
     def order(self, order: bytes) -> OrderState:
         """Return how an emergency order stands."""
@@ -181,25 +171,17 @@ class World:
 
     # Making clients
 
-    def endpoints(self, *, own_node: bool = True) -> Endpoints:
-        node = self.addresses.node if own_node else ""
-        return Endpoints(self.addresses.gateway, self.addresses.identity, node)
+    def endpoints(self) -> Endpoints:
+        return Endpoints(self.addresses.gateway, self.addresses.identity, self.addresses.node)
 
-    def ledger(self, *, own_node: bool = True) -> ChainAccess:
+    def ledger(self) -> ChainAccess:
         """Return how a party gets to the contracts."""
-        return ChainAccess(self.deployment, own_node)
+        return ChainAccess(self.deployment, own_node=True)
 
-    def _supervised(self, name: str, title: str) -> Party:
-        keystore = Keystore(Layout(self.data).keystore(name))
-        account = keystore.load(ACCOUNT, Kind.ETHEREUM_KEY, self.password)
-        party = self._make(Role(name, title, Roles(0)), account, DecryptionKey.generate())
-        self._parties[name] = party
-        return party
 
-    def _make(self, role: Role, account: bytes, opening: DecryptionKey) -> Party:
-        key = PartyKey(account)
-        client = Client(self.endpoints(), key=key, chain_id=self.deployment.chain_id)
-        return Party(role, key, opening, client, self.ledger())
+def send(party: Party, call: ContractCall) -> Mined:
+    """Sign a transaction, send it, wait until it is final."""
+    return party.run(transact(party.ledger, party.key, call))
 
 
 def purpose_of(terms: PurposeTerms) -> bytes:
