@@ -5,11 +5,11 @@ A flow is written once. Of a `Party` it is an ordinary method; of an `AsyncParty
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import ExitStack
 from functools import cached_property, update_wrapper
 from pathlib import Path
-from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar, overload
+from typing import Any, Concatenate, Final, Generic, ParamSpec, Self, TypeVar, overload
 
 import msgspec
 
@@ -22,6 +22,7 @@ from ledger.api.supervision import (
     HistoryEntry,
 )
 from ledger.chain import contract_calls
+from ledger.chain.contract_calls import ContractCall
 from ledger.chain.deploy import verify_deployment
 from ledger.chain.deployment import Deployment, read_deployment
 from ledger.chain.events.identifiers import agreement_id, dataset_id
@@ -29,6 +30,7 @@ from ledger.chain.finality import Finality
 from ledger.chain.rpc import AsyncRpc, Rpc
 from ledger.chain.transactions import AS_SUGGESTED, FeeRule
 from ledger.crypto.hpke import DecryptionKey
+from ledger.crypto.keyfile import STANDARD_SCRYPT_N
 from ledger.hexstr import from_hex, to_hex
 from ledger.replay.journal_check import Journal
 from ledger.replay.report import ReplayReport
@@ -39,32 +41,39 @@ from wallet.citizen.enrolment import NewId, enrol_person
 from wallet.citizen.identities import Identities, Identity, PersonKeys, SignerKind
 from wallet.citizen.proposal import Less, Proposal, Unspeakable, propose, propose_each
 from wallet.client import datasets, supervision
+from wallet.client.consent_requests import Asked
 from wallet.client.decryption import choose_fields
 from wallet.client.errors import ClientError, ErrorKind
 from wallet.client.identity import Person
 from wallet.client.party import ChainAccess, PartyKey
+from wallet.client.relays import Act
 from wallet.client.requests import RequestBook
 from wallet.client.retry import with_retries
+from wallet.client.signers import SubjectSigner
 from wallet.client.transactions import Mined, transact
 from wallet.client.transports import AsyncClient, Client, Endpoints
 from wallet.client.verification import ALL, Basis
 from wallet.consumer import access, consent
 from wallet.consumer import agreements as applying
 from wallet.consumer.access import Used
+from wallet.consumer.agreements import Applied
 from wallet.consumer.cases import Case, Cases
 from wallet.keystore import Keystore, Kind
 from wallet.passwords import Password, parse_source, read_password
 from wallet.provider import agreements as deciding
-from wallet.provider.description import read_description
+from wallet.provider.description import Description, read_description
 from wallet.provider.published_state import PublishedState
-from wallet.provider.publisher import Options, Publication, Publisher
+from wallet.provider.publisher import Options, Progress, Publication, Publisher
 from wallet.provider.services import RemoteServices
 from wallet.regulator.journals import fetch_journal
-from wallet.supervisor.services import Layout, read_addresses
+from wallet.supervisor.services import ACCOUNT, Layout, read_addresses
 
 P = ParamSpec("P")
 S = TypeVar("S", bound="_Member")
 T = TypeVar("T")
+
+ENCRYPTION: Final = "encryption"
+"""Name of the entry with a party's encryption key."""
 
 
 class City(msgspec.Struct, frozen=True):
@@ -102,14 +111,40 @@ class City(msgspec.Struct, frozen=True):
 
 
 class _Member:
-    """A party with its directory, laid out as the command line's `--home` is."""
+    """A party with its directory, laid out as the command line's `--home` is.
 
-    def __init__(self, city: City, home: Path, password: Password) -> None:
-        self.city = city
+    keystore/          account.json, encryption.json, a person's keys; each under the password
+    wallet.json        a person's subject ids
+    requests.sqlite    a consumer's signed requests
+    cases/             a consumer's consent requests and what was granted
+    books/             a provider's books of what is published
+
+    Each is opened when it is first needed.
+    """
+
+    def __init__(
+        self,
+        city: Callable[[], City],
+        home: Path,
+        password: Callable[[], Password],
+        *,
+        account: str = ACCOUNT,
+        scrypt_n: int = STANDARD_SCRYPT_N,
+    ) -> None:
+        """Take a city and a directory.
+
+        Args:
+            city: returns contracts and addresses; called when they are first needed.
+            home: has `keystore/` and what the party keeps.
+            password: returns that of the keystore; called when it is first needed.
+            account: the keystore's entry that signs.
+            scrypt_n: cost of opening new entries.
+        """
+        self._read_city = city
         self.home = home
-        self.ledger = ChainAccess(city.deployment, bool(city.node), city.finality, fee=city.fee)
-        self.keystore = Keystore(home / "keystore")
-        self._password = password
+        self._read_password = password
+        self._account = account
+        self._scrypt_n = scrypt_n
         self._stack = ExitStack()
 
     @classmethod
@@ -125,19 +160,39 @@ class _Member:
             WalletError, LedgerError: the city or the password cannot be read.
         """
         place = city if isinstance(city, City) else City.read(city)
-        if isinstance(password, str):
-            password = read_password(parse_source(password))
-        return cls(place, Path(home).absolute(), password)
+        known = read_password(parse_source(password)) if isinstance(password, str) else password
+        return cls(lambda: place, Path(home).absolute(), lambda: known)
+
+    @cached_property
+    def city(self) -> City:
+        """The contracts, and where the services are."""
+        return self._read_city()
+
+    @cached_property
+    def ledger(self) -> ChainAccess:
+        """The contracts, and how to get to them."""
+        city = self.city
+        return ChainAccess(city.deployment, bool(city.node), city.finality, fee=city.fee)
+
+    @cached_property
+    def keystore(self) -> Keystore:
+        """The secrets."""
+        return Keystore(self.home / "keystore", scrypt_n=self._scrypt_n)
+
+    @cached_property
+    def password(self) -> Password:
+        """The keystore's."""
+        return self._read_password()
 
     @cached_property
     def key(self) -> PartyKey:
-        """The account: the keystore's entry `account`."""
-        return PartyKey(self.keystore.load("account", Kind.ETHEREUM_KEY, self._password))
+        """The account."""
+        return PartyKey(self.keystore.load(self._account, Kind.ETHEREUM_KEY, self.password))
 
     @cached_property
     def encryption_key(self) -> DecryptionKey:
         """The keystore's entry `encryption`."""
-        secret = self.keystore.load("encryption", Kind.ENCRYPTION_KEY, self._password)
+        secret = self.keystore.load(ENCRYPTION, Kind.ENCRYPTION_KEY, self.password)
         return DecryptionKey(secret)
 
     @property
@@ -145,9 +200,16 @@ class _Member:
         """The account's, 20 bytes."""
         return self.key.address
 
-    def _unlock(self) -> PartyKey | None:
-        """Open the keys, which takes a second of computing each; return the key that signs requests."""
+    def _unlock(self) -> None:
+        """Open the keys, which takes a second of computing each."""
+        _ = self.key
+
+    def _asker(self) -> PartyKey | None:
+        """Return the key that signs requests."""
         return self.key
+
+    async def _send(self, call: ContractCall) -> Mined:
+        return await transact(self.ledger, self.key, call)
 
     def _endpoints(self) -> Endpoints:
         return Endpoints(self.city.gateway, self.city.identity, self.city.node)
@@ -156,23 +218,45 @@ class _Member:
 class Party(_Member):
     """A party in ordinary code; its block may be shared between threads, except a consumer's."""
 
-    client: Client
+    @cached_property
+    def client(self) -> Client:
+        """Asks as the party."""
+        chain_id = self.city.deployment.chain_id
+        client = Client(self._endpoints(), key=self._asker, chain_id=chain_id)
+        return self._stack.enter_context(client)
 
-    def __enter__(self) -> Self:
+    @cached_property
+    def ledger(self) -> ChainAccess:
+        """The contracts, and how to get to them; a node of one's own is checked first.
+
+        Raises:
+            DeploymentError: the node has another chain or other contracts.
+        """
         if self.city.node:
             with Rpc(self.city.node) as rpc:
                 rpc.run(verify_deployment, self.city.deployment)
-        chain_id = self.city.deployment.chain_id
-        self.client = Client(self._endpoints(), key=self._unlock(), chain_id=chain_id)
+        return super().ledger
+
+    def __enter__(self) -> Self:
+        _ = self.ledger
+        self._unlock()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._stack.close()
-        self.client.close()
+        self.close()
 
-    def run(self, flow: Coroutine[Any, Any, T]) -> T:
+    def close(self) -> None:
+        self._stack.close()
+
+    def run(self, flow: Awaitable[T]) -> T:
         """Carry out a flow of `wallet` that has no method here."""
-        return self.client.run(flow)
+        try:
+            client = self.client
+        except BaseException:
+            if isinstance(flow, Coroutine):
+                flow.close()  # else Python complains that nobody awaited it
+            raise
+        return client.run(flow)
 
 
 class AsyncParty(_Member):
@@ -184,16 +268,16 @@ class AsyncParty(_Member):
         if self.city.node:
             async with AsyncRpc(self.city.node) as rpc:
                 await verify_deployment(rpc, self.city.deployment)
-        key = await asyncio.to_thread(self._unlock)
+        await asyncio.to_thread(self._unlock)
         chain_id = self.city.deployment.chain_id
-        self.client = AsyncClient(self._endpoints(), key=key, chain_id=chain_id)
+        self.client = AsyncClient(self._endpoints(), key=self._asker, chain_id=chain_id)
         return self
 
     async def __aexit__(self, *_: object) -> None:
         self._stack.close()
         await self.client.close()
 
-    async def run(self, flow: Coroutine[Any, Any, T]) -> T:
+    async def run(self, flow: Awaitable[T]) -> T:
         """Carry out a flow of `wallet` that has no method here."""
         return await self.client.run(flow)
 
@@ -224,9 +308,8 @@ class _Method(Generic[S, P, T]):
 class _Consumer(_Member):
     """A bank, an insurer, another department."""
 
-    def _unlock(self) -> PartyKey:
-        _ = self.encryption_key
-        return self.key
+    def _unlock(self) -> None:
+        _ = self.key, self.encryption_key
 
     @cached_property
     def requests(self) -> RequestBook:
@@ -244,20 +327,17 @@ class _Consumer(_Member):
 
     @_Method
     async def apply(
-        self, dataset: bytes, purpose: bytes, fields: Sequence[str], justification: str
-    ) -> bytes:
-        """Apply for a dataset; return the application's id. The justification is public for ever."""
-        schema = await datasets.schema(self.ledger, dataset)
-        mask = choose_fields(schema.names, fields)
-        applied = await applying.apply(
+        self, dataset: bytes, purpose: bytes, fields: Sequence[str] | int, justification: str
+    ) -> Applied:
+        """Apply for a dataset. The justification is public for ever."""
+        return await applying.apply(
             self.ledger,
             self.key,
             dataset=dataset,
             purpose=purpose,
-            fields=mask,
+            fields=await self._mask(dataset, fields),
             justification=justification,
         )
-        return applied.application
 
     @_Method
     async def sign_confidentiality(self, application: bytes, text: str) -> Mined:
@@ -267,7 +347,17 @@ class _Consumer(_Member):
     @_Method
     async def name_recorder(self, recorder: bytes) -> Mined:
         """Let a gateway's recorder record this consumer's requests."""
-        return await transact(self.ledger, self.key, contract_calls.name_recorder(recorder))
+        return await self._send(contract_calls.name_recorder(recorder))
+
+    @_Method
+    async def dismiss_recorder(self, recorder: bytes) -> Mined:
+        """Take that back."""
+        return await self._send(contract_calls.dismiss_recorder(recorder))
+
+    @_Method
+    async def appeal(self, statement: str) -> Mined:
+        """Appeal against a restriction; the statement is public for ever."""
+        return await self._send(contract_calls.appeal(statement))
 
     @_Method
     async def ask(
@@ -275,12 +365,13 @@ class _Consumer(_Member):
         person: Person | str,
         dataset: bytes,
         purpose: bytes,
-        fields: Sequence[str],
+        fields: Sequence[str] | int,
         *,
         case_number: str,
         expires_at: int,
         max_uses: int = 1,
         min_interval: int = 0,
+        deadline: int | None = None,
         item: bytes = ALL,
         message: str = "",
     ) -> Case:
@@ -290,27 +381,28 @@ class _Consumer(_Member):
             person: by name and number, or the handle that the person handed over.
             dataset: 32 bytes.
             purpose: 32 bytes.
-            fields: names (whole, or one half of them), or numbers in digits.
+            fields: names (whole, or one half of them), or numbers in digits; or a bitmap.
             case_number: the consumer's own.
             expires_at: end of the authorization, seconds since 1970.
             max_uses: how often.
             min_interval: seconds between two uses.
+            deadline: until when the person may answer, seconds since 1970; a week from now if it is None.
             item: root of the one record wanted.
             message: for the person.
 
         Raises:
             ProblemError: the person is not enrolled, or it is outside the purpose's bounds.
         """
-        schema = await datasets.schema(self.ledger, dataset)
         ask = new_consent_request(
             consumer=self.address,
             dataset=dataset,
             purpose=purpose,
-            fields=choose_fields(schema.names, fields),
+            fields=await self._mask(dataset, fields),
             case_number=case_number,
             expires_at=expires_at,
             max_uses=max_uses,
             min_interval=min_interval,
+            deadline=deadline,
             item=item,
             message=message,
         )
@@ -352,7 +444,7 @@ class _Consumer(_Member):
             raise ClientError(
                 f"nothing was granted for request {case.request}", ErrorKind.NOT_FOUND_HERE
             )
-        return await self._use(case.basis, basis, granted.fields, another_use=another_use)
+        return await self._use(basis, granted.fields, known=case.basis, another_use=another_use)
 
     @_Method
     async def use_dataset(
@@ -365,13 +457,31 @@ class _Consumer(_Member):
         another_use: bool = False,
     ) -> Used:
         """Use an agreement for a purpose, or without a purpose an open dataset; see `use`."""
-        schema = await datasets.schema(self.ledger, dataset)
         basis = dataset if purpose is None else agreement_id(self.address, dataset, purpose)
-        mask = choose_fields(schema.names, fields)
-        return await self._use(Basis(), basis, mask, item, another_use=another_use)
+        mask = await self._mask(dataset, fields)
+        return await self._use(basis, mask, item=item, another_use=another_use)
+
+    @_Method
+    async def use_basis(
+        self,
+        basis: bytes,
+        fields: int,
+        *,
+        item: bytes = ALL,
+        known: Basis | None = None,
+        another_use: bool = False,
+    ) -> Used:
+        """Use an authorization, an agreement, an order or a dataset by its id; see `use`."""
+        return await self._use(basis, fields, item=item, known=known, another_use=another_use)
 
     async def _use(
-        self, known: Basis, basis: bytes, fields: int, item: bytes = ALL, *, another_use: bool
+        self,
+        basis: bytes,
+        fields: int,
+        *,
+        item: bytes = ALL,
+        known: Basis | None = None,
+        another_use: bool = False,
     ) -> Used:
         (request,) = access.prepare(
             self.ledger,
@@ -384,6 +494,11 @@ class _Consumer(_Member):
             another_use=another_use,
         )
         return await access.access(self.ledger, self.encryption_key, self.requests, request, known)
+
+    async def _mask(self, dataset: bytes, fields: Sequence[str] | int) -> int:
+        if isinstance(fields, int):
+            return fields
+        return choose_fields((await datasets.schema(self.ledger, dataset)).names, fields)
 
 
 class Consumer(_Consumer, Party):
@@ -408,6 +523,15 @@ class _Provider(_Member):
         terms = read_description(Path(description), code).terms()
         return (await deciding.register_dataset(self.ledger, self.key, terms)).dataset
 
+    def book(self, dataset: bytes) -> PublishedState:
+        """Open the book of what is published of a dataset; use it in a `with` block."""
+        return PublishedState(self.books / f"{dataset.hex()}.book", dataset)
+
+    @property
+    def books(self) -> Path:
+        """Directory of the books of what is published."""
+        return self.home / "books"
+
     @_Method
     async def applications(self) -> tuple[ApplicationShown, ...]:
         """Return who applies for the provider's datasets."""
@@ -420,13 +544,13 @@ class _Provider(_Member):
         """Approve an application for all fields that it asks for, or for a bitmap of fewer."""
         mask = int(application.fields) if fields is None else fields
         identifier = from_hex(application.application, 32)
-        return await deciding.approve(self.ledger, self.key, identifier, mask, expires_at)
+        return await self._send(contract_calls.approve(identifier, mask, expires_at))
 
     @_Method
     async def decline(self, application: ApplicationShown, reason: str) -> Mined:
         """Decline an application; the reason is public for ever."""
         identifier = from_hex(application.application, 32)
-        return await deciding.decline(self.ledger, self.key, identifier, reason)
+        return await self._send(contract_calls.decline(identifier, reason))
 
     @_Method
     async def erase(self, dataset: bytes, number: int) -> Mined:
@@ -435,7 +559,7 @@ class _Provider(_Member):
         Raises:
             ClientError (NOT_FOUND_HERE): the book has no such record.
         """
-        with PublishedState(self.home / "books" / f"{dataset.hex()}.book", dataset) as book:
+        with self.book(dataset) as book:
             known, version = book.item(number), book.version
         if known is None or known.root is None:
             raise ClientError(
@@ -448,22 +572,24 @@ class _Provider(_Member):
         """Return who used a dataset, the newest first, by the gateway's word."""
         return await with_retries(supervision.dataset_accesses(dataset))
 
-    def _publish(
-        self,
-        client: Client,
-        file: Path,
-        description: Path,
-        code: str | None,
-        options: Options | None,
-    ) -> Publication:
-        described = read_description(description, code)
+    def publisher(self, client: Client, described: Description, tell: Progress) -> Publisher:
+        """Return what publishes versions of a described dataset; `tell` hears how far it has got."""
         dataset = dataset_id(self.address, described.code.encode())
         keyholders = self.city.keyholders
         services = RemoteServices(client, self.ledger, self.encryption_key, keyholders)
-        books = self.home / "books"
-        return Publisher(described, dataset, services, books, lambda *_: None).publish(
-            file, options or Options()
-        )
+        return Publisher(described, dataset, services, self.books, tell)
+
+    def _publish(
+        self,
+        client: Client,
+        file: Path | str,
+        description: Path | str,
+        code: str | None,
+        options: Options | None,
+    ) -> Publication:
+        described = read_description(Path(description), code)
+        publisher = self.publisher(client, described, lambda *_: None)
+        return publisher.publish(Path(file), options or Options())
 
 
 class Provider(_Provider, Party):
@@ -482,7 +608,7 @@ class Provider(_Provider, Party):
             QualityError: the file has defects; `report` lists them.
             ProviderError, ClientError: it could not be published.
         """
-        return self._publish(self.client, Path(file), Path(description), code, options)
+        return self._publish(self.client, file, description, code, options)
 
 
 class AsyncProvider(_Provider, AsyncParty):
@@ -500,7 +626,7 @@ class AsyncProvider(_Provider, AsyncParty):
         def work() -> Publication:
             chain_id = self.city.deployment.chain_id
             with Client(self._endpoints(), key=self.key, chain_id=chain_id) as client:
-                return self._publish(client, Path(file), Path(description), code, options)
+                return self._publish(client, file, description, code, options)
 
         return await asyncio.to_thread(work)
 
@@ -512,11 +638,14 @@ class _Citizen(_Member):
         for identity in self.keys.identities.active:
             self.keys.signer(identity)
 
+    def _asker(self) -> None:
+        """Nobody in particular: subjects sign for themselves."""
+
     @cached_property
     def keys(self) -> PersonKeys:
         """The keys of the wallet's ids."""
         identities = Identities(self.home / "wallet.json")
-        return PersonKeys(self.keystore, self._password, identities, self.ledger)
+        return PersonKeys(self.keystore, self.password, identities, self.ledger)
 
     @_Method
     async def enrol(
@@ -539,6 +668,20 @@ class _Citizen(_Member):
         return await propose_each(self.ledger, waiting, int(time.time()))
 
     @_Method
+    async def waiting(self) -> tuple[Asked, ...]:
+        """Return the consent requests as they came, the newest first."""
+        return await past.inbox(self.keys.signers())
+
+    @_Method
+    async def propose(self, asked: Asked, less: Less | None = None) -> Proposal:
+        """Return what would be signed for a consent request, or for less than it asks.
+
+        Raises:
+            ProposalError: it cannot be granted as it is.
+        """
+        return await propose(self.ledger, asked, int(time.time()), less)
+
+    @_Method
     async def grant(
         self, proposal: Proposal, less: Less | None = None
     ) -> signed_acts.GrantedAuthorization:
@@ -550,14 +693,26 @@ class _Citizen(_Member):
         """
         if less is not None:
             proposal = await propose(self.ledger, proposal.asked, int(time.time()), less)
-        signer = self.keys.signer(self.keys.identities.of_subject(proposal.asked.subject))
+        signer = self._signer(proposal.asked.subject)
         return await signed_acts.grant(self.city.deployment, signer, proposal)
 
     @_Method
-    async def refuse(self, proposal: Proposal | Unspeakable, reason: str = "") -> None:
+    async def refuse(self, request: Proposal | Unspeakable | Asked, reason: str = "") -> None:
         """Refuse a consent request; nothing gets on chain."""
-        signer = self.keys.signer(self.keys.identities.of_subject(proposal.asked.subject))
-        await signed_acts.refuse(signer, proposal.asked.request, reason)
+        asked = request if isinstance(request, Asked) else request.asked
+        await signed_acts.refuse(self._signer(asked.subject), asked.request, reason)
+
+    @_Method
+    async def act(self, what: Act) -> Mined:
+        """Sign an act on one of the ids, and bring it on chain.
+
+        Raises:
+            RefusedError: the contract refuses.
+        """
+        return await signed_acts.act(self.city.deployment, self._signer(what.subject), what)
+
+    def _signer(self, subject: bytes) -> SubjectSigner:
+        return self.keys.signer(self.keys.identities.of_subject(subject))
 
     @_Method
     async def revoke(self, authorization: bytes) -> Mined:
@@ -568,10 +723,9 @@ class _Citizen(_Member):
         """
         for granted in await past.authorizations(self.keys.signers()):
             if granted.id == to_hex(authorization):
-                identity = self.keys.identities.of_subject(from_hex(granted.subject, 32))
-                what = signed_acts.revocation(identity.subject_id, authorization)
-                signer = self.keys.signer(identity)
-                return await signed_acts.act(self.city.deployment, signer, what)
+                subject = from_hex(granted.subject, 32)
+                what = signed_acts.revocation(subject, authorization)
+                return await signed_acts.act(self.city.deployment, self._signer(subject), what)
         raise ClientError("none of the wallet's ids granted this", ErrorKind.NOT_FOUND_HERE)
 
     @_Method
@@ -617,14 +771,12 @@ class _Regulator(_Member):
     @_Method
     async def restrict(self, consumer: bytes, until: int, reason: str) -> Mined:
         """Deny every access of a consumer until a time; the reason is public for ever."""
-        return await transact(
-            self.ledger, self.key, contract_calls.restrict(consumer, until, reason)
-        )
+        return await self._send(contract_calls.restrict(consumer, until, reason))
 
     @_Method
     async def lift(self, consumer: bytes, reason: str) -> Mined:
         """End a restriction before its time."""
-        return await transact(self.ledger, self.key, contract_calls.lift(consumer, reason))
+        return await self._send(contract_calls.lift(consumer, reason))
 
     def _replay(self, journals: Sequence[Journal]) -> ReplayReport:
         if not self.city.node:

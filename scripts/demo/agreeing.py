@@ -7,7 +7,6 @@ from ledger.chain.events import PurposeTerms
 from scripts.demo.cast import DAY
 from scripts.demo.world import World, purpose_of, send
 from wallet.parties import Consumer
-from wallet.provider import agreements
 
 CONFIDENTIALITY = "We use it for this purpose only, show it to nobody else, and delete it in time."
 
@@ -32,12 +31,10 @@ def apply(
     if bind:
         send(world.authority, contract_calls.bind_fields(purpose, dataset, world.mask(code)))
     why = f"{terms.code} at {world.role_of(consumer).name}"
-    return consumer.apply(dataset, purpose, world.fields(code), why)
+    return consumer.apply(dataset, purpose, world.fields(code), why).application
 
 
 def approve(world: World, code: str, application: bytes) -> None:
     """The department approves for a year."""
     provider, until = world.provider_of(code), int(time.time()) + 365 * DAY
-    provider.run(
-        agreements.approve(provider.ledger, provider.key, application, world.mask(code), until)
-    )
+    send(provider, contract_calls.approve(application, world.mask(code), until))

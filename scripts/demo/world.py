@@ -133,7 +133,7 @@ class World:
         party = self._parties.get(role.code)
         if party is None:
             party = self._stack.enter_context(
-                kind(self.city, home or self._drawn(role), self.password)
+                kind.open(self.city, home or self._drawn(role), self.password)
             )
             self._parties[role.code], self._roles[party.address] = party, role
         if not isinstance(party, kind):

@@ -12,6 +12,7 @@ from wallet.citizen import acts
 from wallet.citizen.identities import Guard, Identities, Identity, PersonKeys, SignerKind
 from wallet.cli import citizen
 from wallet.cli.citizen import _require_unjoined
+from wallet.client.relays import Act
 from wallet.client.transactions import Mined
 from wallet.errors import InputError
 
@@ -61,15 +62,15 @@ def test_acts_that_are_spread_in_time_have_no_deadline_in_common(
     now, sent = [2_000_000_000.0], []
     monkeypatch.setattr(time, "time", lambda: now[0])
     monkeypatch.setattr(time, "sleep", lambda seconds: now.append(now.pop() + seconds))
-    monkeypatch.setattr(acts, "act", lambda _deployment, _signer, what: sent.append(what))
     monkeypatch.setattr(citizen, "spread", lambda ids, _over: zip((0, 60), ids, strict=True))
-    session: Any = SimpleNamespace(
-        deployment=None,
-        ask=lambda _: Mined(bytes(32), 1, bytes(32), None),
-        output=SimpleNamespace(result=lambda *_: None),
-    )
-    keys: Any = SimpleNamespace(signer=lambda _identity: None)
+    session: Any = SimpleNamespace(output=SimpleNamespace(result=lambda *_: None))
+
+    def act(what: Act) -> Mined:
+        sent.append(what)
+        return Mined(bytes(32), 1, bytes(32), None)
+
+    me: Any = SimpleNamespace(act=act)
     citizen._carry_out(
-        session, keys, (FIRST, SECOND), lambda id_: acts.freeze(id_, frozen=True), "frozen", 3000
+        session, me, (FIRST, SECOND), lambda id_: acts.freeze(id_, frozen=True), "frozen", 3000
     )
     assert len({what.deadline for what in sent}) == len(sent) == 2

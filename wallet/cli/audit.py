@@ -27,9 +27,10 @@ from wallet.cli.keys import key
 from wallet.cli.output import address_of, hash_of, moment_text, read_file, short, write_file
 from wallet.cli.session import Session, session_of
 from wallet.errors import InputError, NotVoidableError, PartyError
+from wallet.parties import Regulator
 from wallet.regulator.evidence import EVERY_ACCESS, choose, find_in_journal, give_back
 from wallet.regulator.exports import Format, access_rows, open_table
-from wallet.regulator.journals import GatewayJournal, KeyholderJournal, fetch_journal
+from wallet.regulator.journals import GatewayJournal, KeyholderJournal
 from wallet.regulator.report import Summary, make_report
 
 app = typer.Typer(help="The regulator: see, check and keep everything.", no_args_is_help=True)
@@ -129,12 +130,13 @@ def void(
     with _journals_of(session, journal, keyholder_journal, from_gateway=from_gateway) as journals:
         report = _replayed(session, None, journals, voidable=asked)
     chosen = choose(report.voidable, wanted)
+    regulator = session.party(Regulator)
     done, passed = [], []
     for use in chosen:
         sent = ""
         if every or wanted:
             try:
-                mined = session.run(give_back(session.ledger, session.key, use, reason))
+                mined = regulator.run(give_back(regulator.ledger, regulator.key, use, reason))
             except NotVoidableError as error:
                 passed.append((use, str(error)))
                 continue
@@ -151,7 +153,7 @@ def head(context: typer.Context) -> None:
     session = session_of(context)
     contracts = session.deployment.contracts
     with session.node(_OWN_NODE) as rpc:
-        block = newest_final(rpc, session.ledger.finality)
+        block = newest_final(rpc, session.finality)
         known = end_at(rpc, contracts, block.number).known
     document = {
         "end": str(known),
@@ -235,7 +237,7 @@ def evidence(
         with _fetched(session) as path:
             documents = find_in_journal(path, access_name(access))
     with session.node(_OWN_NODE) as rpc:
-        made = make_evidence(rpc, session.deployment, documents, session.ledger.finality)
+        made = make_evidence(rpc, session.deployment, documents, session.finality)
     private = receipt is not None and (values or bool(field))
     write_file(file, encode_evidence(made.evidence), private=private)
     show_evidence(session, made.verified, file)
@@ -305,7 +307,7 @@ def export(
                 "a raw trail is the node's, and nothing of it is checked: audit verify"
             )
         with session.node(_OWN_NODE) as rpc:
-            header = export_trail(rpc, session.deployment, file, finality=session.ledger.finality)
+            header = export_trail(rpc, session.deployment, file, finality=session.finality)
         document = {"file": str(file), "last_block": header.last_block, "whole": _RAW}
         lines = (f"{file}: up to block {header.last_block}", f"whole       {_RAW}")
         session.output.result(document, *lines)
@@ -351,7 +353,7 @@ def _replayed(
             rpc,
             deployment,
             journals,
-            finality=session.ledger.finality,
+            finality=session.finality,
             known_end=known_end,
             voidable=voidable,
             witness=witness,
@@ -392,7 +394,7 @@ def _fetched(session: Session) -> Iterator[Path]:
     """Fetch the gateway's journal into a file for a while."""
     with tempfile.TemporaryDirectory(prefix="quancheng-") as directory:
         path = Path(directory) / "journal.ndjson"
-        session.run(fetch_journal(path))
+        session.party(Regulator).fetch_journal(path)
         yield path
 
 

@@ -72,7 +72,8 @@ def admit(
     """
     session = session_of(context)
     address = address_of(party, "party")
-    done = session.run(acts.admit(session.ledger, session.key, address, roles_of(roles), name))
+    bureau = session.anybody
+    done = bureau.run(acts.admit(bureau.ledger, bureau.key, address, roles_of(roles), name))
     what = f"admitted {party}" if done.effective_at == 0 else f"announced {party}"
     _announced(session, done, what, then=f"authority activate {party}")
 
@@ -100,7 +101,8 @@ def announce(
     """
     session = session_of(context)
     about = _change(change, first, second)
-    done = session.run(acts.announce_change(session.ledger, session.key, *about))
+    bureau = session.anybody
+    done = bureau.run(acts.announce_change(bureau.ledger, bureau.key, *about))
     then = f"authority change {change} {first} {second}".rstrip()
     _announced(session, done, f"announced {change} {first}", then=then)
 
@@ -175,7 +177,8 @@ def purpose(
         return
     if file is None:
         raise InputError("name the purpose's FILE, or --retire ID")
-    made = session.run(acts.register_purpose(session.ledger, session.key, read_purpose(file)))
+    bureau, terms = session.anybody, read_purpose(file)
+    made = bureau.run(acts.register_purpose(bureau.ledger, bureau.key, terms))
     session.done(made.mined, f"purpose {to_hex(made.id)}", purpose=to_hex(made.id))
 
 
@@ -189,7 +192,7 @@ def bind_fields(
     """Set, once, which fields of a dataset a purpose may ever use."""
     session = session_of(context)
     identifier = hash_of(dataset, "dataset")
-    mask = session.mask(identifier, fields)
+    mask = session.mask(session.anybody, identifier, fields)
     call = contract_calls.bind_fields(hash_of(purpose_id, "purpose"), identifier, mask)
     session.act(call, f"bound {mask.bit_count()} fields")
 
@@ -215,14 +218,15 @@ def order(
     if end:
         session.act(contract_calls.end_order(identifier, reason), f"ended {dataset}")
         return
-    made = session.run(
+    bureau = session.anybody
+    made = bureau.run(
         acts.issue_order(
-            session.ledger,
-            session.key,
+            bureau.ledger,
+            bureau.key,
             dataset=identifier,
             purpose=hash_of(purpose_id, "purpose") if purpose_id else bytes(32),
             sharing=class_of(sharing),
-            fields=session.mask(identifier, fields),
+            fields=session.mask(bureau, identifier, fields),
             starts_at=time_of(starts),
             ends_at=time_of(ends),
             reason=reason,

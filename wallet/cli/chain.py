@@ -17,7 +17,6 @@ from ledger.chain.deployment import (
     write_deployment,
 )
 from ledger.chain.embedded import DEFAULT_CHAIN_ID, Node, NodeSettings
-from ledger.chain.finality import Finality
 from ledger.chain.rpc import Rpc
 from ledger.crypto.secret_sharing import Roster
 from ledger.hexstr import keccak256, parse_address, to_hex
@@ -151,7 +150,7 @@ def status(context: typer.Context) -> None:
     Which one is final `--finality` says, as for the keyholders: they release nothing while it is too old.
     """
     session = session_of(context)
-    deployment, finality = session.deployment, Finality.parse(session.options.finality)
+    deployment, finality = session.deployment, session.finality
     with session.node(_OR_DATA) as rpc:
         newest = newest_final(rpc, finality)
         from ledger.chain.web3_access import connect, read  # noqa: PLC0415 - takes two seconds

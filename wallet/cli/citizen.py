@@ -12,15 +12,13 @@ from ledger.hexstr import from_hex, to_hex
 from wallet.citizen import acts
 from wallet.citizen.acts import MAX_SECONDS, spread
 from wallet.citizen.enrolment import NewId, add_ids, enrol_person
-from wallet.citizen.history import authorizations, contradictions, history, inbox, lookups
-from wallet.citizen.identities import Identities, Identity, PersonKeys, SignerKind
+from wallet.citizen.history import contradictions, lookups
+from wallet.citizen.identities import Identity, PersonKeys, SignerKind
 from wallet.citizen.proposal import (
     Less,
     Proposal,
     Unspeakable,
     field_names,
-    propose,
-    propose_each,
 )
 from wallet.cli.output import (
     GATEWAYS_WORD,
@@ -41,9 +39,10 @@ from wallet.client.consent_requests import Asked, new_handle
 from wallet.client.errors import ErrorKind, ProblemError
 from wallet.client.identity import SignedOpening, recovery_text
 from wallet.client.relays import Act, my_receipt
-from wallet.client.signers import SubjectSigner, approve, asking, prove
+from wallet.client.signers import approve, asking, prove
 from wallet.client.transactions import Mined
 from wallet.errors import InputError, PartyError
+from wallet.parties import Citizen
 
 app = typer.Typer(help="A person's or an enterprise's wallet.", no_args_is_help=True)
 
@@ -79,17 +78,17 @@ def new(
     person: PersonFile = None,
 ) -> None:
     """Draw keys; with --enrol CODE, --more or --recovery FILE put them to use. Without: show the ids."""
-    session = session_of(context)
-    keys = _keys(session)
+    session, me = _person(context)
+    keys = me.keys
     if not (enrol or more or recovery):
-        session.ask(keys.refresh())
+        me.run(keys.refresh())
         _show_ids(session, keys)
         return
     kind = SignerKind.PASSKEY if passkey else SignerKind.ACCOUNT
     before = keys.identities.active
     drawn = [keys.draw(kind, keep_for) for _ in range(count)]
     if recovery is not None:
-        authority = session.ask(identity_authority(session.ledger))
+        authority = me.run(identity_authority(me.ledger))
         text = recovery_text(authority, person_of(person))
         proven = [prove(keys.signer(identity), text, keep_for) for identity in drawn]
         write_file(recovery, msgspec.json.encode(proven), private=True)
@@ -103,9 +102,9 @@ def new(
         if not before:
             raise InputError("the wallet has no id yet: enrol first")
         mine, signer = before[0].subject_id, keys.signer(before[0])
-        subjects = session.ask(add_ids(session.ledger, mine, signer, ids))
+        subjects = me.run(add_ids(me.ledger, mine, signer, ids))
     else:
-        subjects = session.ask(enrol_person(session.ledger, person_of(person), enrol, ids))
+        subjects = me.run(enrol_person(me.ledger, person_of(person), enrol, ids))
     keys.note_subjects(subjects)
     _show_ids(session, keys)
 
@@ -113,10 +112,10 @@ def new(
 @app.command()
 def handle(context: typer.Context, subject: Subject = "") -> None:
     """Get a handle to hand over to a consumer in person, instead of being looked up."""
-    session = session_of(context)
-    keys = _keys(session)
+    session, me = _person(context)
+    keys = me.keys
     identity = _chosen(keys, subject)[0]
-    drawn = session.ask(asking(keys.signer(identity), new_handle(identity.subject_id)))
+    drawn = me.run(asking(keys.signer(identity), new_handle(identity.subject_id)))
     session.output.result(
         drawn, f"handle      {drawn.handle}", f"good until  {moment_text(drawn.expires_at)}"
     )
@@ -125,10 +124,9 @@ def handle(context: typer.Context, subject: Subject = "") -> None:
 @app.command("inbox")
 def show_inbox(context: typer.Context) -> None:
     """Show who asks for what: the exact statement, the fields, how often, until when."""
-    session = session_of(context)
-    waiting = session.ask(inbox(_keys(session).signers()))
+    session, me = _person(context)
     proposals = []
-    for each in session.ask(propose_each(session.ledger, waiting, _now(session))):
+    for each in me.inbox():
         if isinstance(each, Unspeakable):
             session.output.warn(f"request {each.asked.request} cannot be shown: {each.why}")
         else:
@@ -152,28 +150,26 @@ def grant(
     yes: Yes = False,
 ) -> None:
     """Show what would be signed; sign it, and bring it on chain."""
-    session = session_of(context)
-    keys = _keys(session)
-    asked = _asked(session, keys, request)
-    first = session.ask(propose(session.ledger, asked, _now(session)))
+    session, me = _person(context)
+    asked = _asked(me, request)
+    first = me.propose(asked)
     less = Less(
         fields=mask_of(first.dataset.fields, fields) if fields else None,
         max_uses=uses,
         expires_at=time_of(until) if until else None,
     )
-    proposal = session.ask(propose(session.ledger, asked, _now(session), less))
-    signer = keys.signer(keys.identities.of_subject(asked.subject))
+    proposal = me.propose(asked, less)
     try:
-        done = _sign(session, signer, proposal, yes=yes)
+        done = _sign(session, me, proposal, yes=yes)
     except ProblemError as error:
         if error.kind != ErrorKind.STATEMENT_MISMATCH:
             raise
-        renamed = session.ask(propose(session.ledger, asked, _now(session), less))
+        renamed = me.propose(asked, less)
         if renamed.statement == proposal.statement:
             raise
         session.output.warn("the consumer has another name on chain by now: nothing was granted")
         # Whoever agreed unseen did not agree to this sentence.
-        done = _sign(session, signer, renamed, yes=False)
+        done = _sign(session, me, renamed, yes=False)
     session.output.result(
         {
             "authorization": to_hex(done.id),
@@ -187,12 +183,12 @@ def grant(
 
 
 def _sign(
-    session: Session, signer: SubjectSigner, proposal: Proposal, *, yes: bool
+    session: Session, me: Citizen, proposal: Proposal, *, yes: bool
 ) -> acts.GrantedAuthorization:
     if not session.options.machine:
         show_proposal(session.output, proposal)
     session.confirm("Sign this?", yes=yes)
-    return session.ask(acts.grant(session.deployment, signer, proposal))
+    return me.grant(proposal)
 
 
 @app.command()
@@ -202,11 +198,8 @@ def refuse(
     reason: Annotated[str, typer.Option(help="The consumer sees it.")] = "",
 ) -> None:
     """Refuse what a consumer asks for; nothing gets on chain."""
-    session = session_of(context)
-    keys = _keys(session)
-    asked = _asked(session, keys, request)
-    signer = keys.signer(keys.identities.of_subject(asked.subject))
-    session.ask(acts.refuse(signer, request, reason))
+    session, me = _person(context)
+    me.refuse(_asked(me, request), reason)
     session.output.result({"request": request, "state": "refused"}, "refused")
 
 
@@ -218,11 +211,11 @@ def revoke(
     yes: Yes = False,
 ) -> None:
     """End an authorization: from the next block on it opens nothing."""
-    session = session_of(context)
-    keys, identifier = _keys(session), hash_of(authorization, "authorization")
-    identity = _granter(session, keys, authorization)
+    session, me = _person(context)
+    identifier = hash_of(authorization, "authorization")
+    identity = _granter(me, authorization)
     session.confirm("Revoke it for good?", yes=yes)
-    _carry_out(session, keys, [identity], lambda id_: acts.revocation(id_, identifier), "revoked")
+    _carry_out(session, me, [identity], lambda id_: acts.revocation(id_, identifier), "revoked")
 
 
 @app.command()
@@ -233,12 +226,11 @@ def confirm(
     yes: Yes = False,
 ) -> None:
     """Let an authorization of a replaced key count again."""
-    session = session_of(context)
-    keys = _keys(session)
-    identity = _granter(session, keys, authorization)
+    session, me = _person(context)
+    identity = _granter(me, authorization)
     session.confirm("Let it count again?", yes=yes)
     granted = hash_of(authorization, "authorization")
-    _carry_out(session, keys, [identity], lambda id_: acts.confirmation(id_, granted), "confirmed")
+    _carry_out(session, me, [identity], lambda id_: acts.confirmation(id_, granted), "confirmed")
 
 
 @app.command()
@@ -250,11 +242,11 @@ def freeze(
     over: Over = 0,
 ) -> None:
     """Stop every use of one's data, at once; --end lets it go on."""
-    session = session_of(context)
-    keys = _keys(session)
+    session, me = _person(context)
+    keys = me.keys
     done = "unfrozen" if end else "frozen"
     chosen = _chosen(keys, subject)
-    _carry_out(session, keys, chosen, lambda id_: acts.freeze(id_, frozen=not end), done, over)
+    _carry_out(session, me, chosen, lambda id_: acts.freeze(id_, frozen=not end), done, over)
 
 
 @app.command()
@@ -267,16 +259,16 @@ def rotate(
     yes: Yes = False,
 ) -> None:
     """Replace the keys of the wallet's ids by new ones, and appoint their guardians anew; finishes first what was begun."""
-    session = session_of(context)
-    keys = _keys(session)
+    session, me = _person(context)
+    keys = me.keys
     session.confirm("Replace the keys?", yes=yes)
     kind = SignerKind.PASSKEY if passkey else SignerKind.ACCOUNT
     chosen, again = acts.begin(keys, _chosen(keys, subject), kind)
     documents = []
     for pause, identity in spread(chosen, over):
         time.sleep(pause)
-        steps = acts.rotate(session.deployment, keys, identity, _now(session), again=again)
-        documents += [_document(what, mined) for what, mined in session.ask(steps)]
+        steps = acts.rotate(me.city.deployment, keys, identity, int(time.time()), again=again)
+        documents += [_document(what, mined) for what, mined in me.run(steps)]
     _show_acts(session, "rotated", documents)
 
 
@@ -289,11 +281,11 @@ def veto(
     over: Over = _UNHURRIED,
 ) -> None:
     """Stop a recovery that one did not ask for."""
-    session = session_of(context)
-    keys = _keys(session)
+    session, me = _person(context)
+    keys = me.keys
     signer = from_hex(new_signer)
     chosen = _chosen(keys, subject)
-    _carry_out(session, keys, chosen, lambda id_: acts.veto(id_, signer), "vetoed", over)
+    _carry_out(session, me, chosen, lambda id_: acts.veto(id_, signer), "vetoed", over)
 
 
 @app.command()
@@ -307,14 +299,14 @@ def guardian(
     yes: Yes = False,
 ) -> None:
     """Let somebody else sign too, until a time: with another key for each id, or it would join them."""
-    session = session_of(context)
-    keys, end = _keys(session), 0 if until == "0" else time_of(until)
+    session, me = _person(context)
+    keys, end = me.keys, 0 if until == "0" else time_of(until)
     guard, chosen = from_hex(signer), _chosen(keys, subject)
     _require_unjoined(keys, chosen, to_hex(guard))
     session.confirm(f"Let {signer} sign until {moment_text(end)}?", yes=yes or not end)
     _carry_out(
         session,
-        keys,
+        me,
         chosen,
         lambda id_: acts.appointment(id_, guard, end),
         "appointed" if end else "dismissed",
@@ -333,14 +325,12 @@ def show_history(
     ] = False,
 ) -> None:
     """Show what happened around all of the person's ids, the newest first."""
-    session = session_of(context)
-    keys = _keys(session)
-    signers = keys.signers()
+    session, me = _person(context)
     if granted:
-        _show_granted(session, keys)
+        _show_granted(session, me)
         return
     if looked_up:
-        seen = session.ask(lookups(signers))
+        seen = me.run(lookups(me.keys.signers()))
         session.output.result(seen)
         session.output.table(
             "Look-ups",
@@ -351,7 +341,7 @@ def show_history(
             ],
         )
         return
-    entries = session.ask(history(signers))
+    entries = me.history()
     session.output.warn(GATEWAYS_WORD)
     session.output.result(entries)
     session.output.table(
@@ -379,8 +369,8 @@ def receipt(
     out: Annotated[Path | None, typer.Option(help="Write it to a file.")] = None,
 ) -> None:
     """Get the receipt of an access (ISO/IEC TS 27560)."""
-    session = session_of(context)
-    text = _receipt(session, _keys(session).signers(), hash_of(access, "access"))
+    session, me = _person(context)
+    text = _receipt(me, hash_of(access, "access"))
     if out is not None:
         write_file(out, text, private=True)
         session.output.result({"file": str(out)}, f"written to {out}")
@@ -397,12 +387,12 @@ def reopen(
     yes: Yes = False,
 ) -> None:
     """Agree that a closed id is opened again; the identity authority's officer sends it within the hour."""
-    session = session_of(context)
-    keys = _keys(session)
+    session, me = _person(context)
+    keys = me.keys
     identity = _chosen(keys, subject)[0]
     session.confirm("Agree that this id is opened again?", yes=yes)
     terms = acts.opening(identity.subject_id)
-    approval = approve(keys.signer(identity), terms, session.deployment)
+    approval = approve(keys.signer(identity), terms, me.city.deployment)
     signed = SignedOpening(
         subject=to_hex(terms.subject),
         nonce=to_hex(terms.nonce),
@@ -464,29 +454,25 @@ def _proposal_document(proposal: Proposal) -> dict[str, object]:
     }
 
 
-def _keys(session: Session) -> PersonKeys:
-    identities = Identities(session.options.home / "wallet.json")
-    return PersonKeys(session.keystore, session.password, identities, session.ledger)
+def _person(context: typer.Context) -> tuple[Session, Citizen]:
+    session = session_of(context)
+    return session, session.party(Citizen)
 
 
-def _now(session: Session) -> int:
-    return int(session.public_client.clock())
-
-
-def _asked(session: Session, keys: PersonKeys, request: str) -> Asked:
-    for asked in session.ask(inbox(keys.signers())):
+def _asked(me: Citizen, request: str) -> Asked:
+    for asked in me.waiting():
         if asked.request == request:
             return asked
     raise InputError(f"no request {request} waits in the inbox")
 
 
-def _granter(session: Session, keys: PersonKeys, authorization: str) -> Identity:
-    active = keys.identities.active
+def _granter(me: Citizen, authorization: str) -> Identity:
+    active = me.keys.identities.active
     if len(active) == 1:
         return active[0]
-    for granted in session.ask(authorizations(keys.signers())):
+    for granted in me.authorizations():
         if granted.id == authorization:
-            return keys.identities.of_subject(hash_of(granted.subject, "subject"))
+            return me.keys.identities.of_subject(hash_of(granted.subject, "subject"))
     raise InputError("none of the wallet's ids granted this")
 
 
@@ -516,7 +502,7 @@ def _chosen(keys: PersonKeys, subject: str) -> tuple[Identity, ...]:
 
 def _carry_out(
     session: Session,
-    keys: PersonKeys,
+    me: Citizen,
     chosen: Sequence[Identity],
     make: Callable[[bytes], Act],
     done: str,
@@ -527,7 +513,7 @@ def _carry_out(
 
     Args:
         session: of the command.
-        keys: of the person.
+        me: the person.
         chosen: ids.
         make: returns the act on an id. Only when it is sent: acts with one deadline would join the ids.
         done: the word for acts that are on chain.
@@ -538,7 +524,7 @@ def _carry_out(
     for pause, identity in spread(chosen, over):
         time.sleep(pause)
         what = make(identity.subject_id)
-        mined = session.ask(acts.act(session.deployment, keys.signer(identity), what))
+        mined = me.act(what)
         then(identity)
         documents.append(_document(what, mined))
     _show_acts(session, done, documents)
@@ -558,12 +544,12 @@ def _show_acts(session: Session, done: str, documents: Sequence[dict[str, object
     session.output.result({"done": done, "acts": documents}, *lines)
 
 
-def _receipt(session: Session, signers: Sequence[SubjectSigner], access: bytes) -> bytes:
+def _receipt(me: Citizen, access: bytes) -> bytes:
     """Return a receipt: the id that granted the access gets it."""
     problem: ProblemError | None = None
-    for signer in signers:
+    for signer in me.keys.signers():
         try:
-            return session.ask(asking(signer, my_receipt(access)))
+            return me.run(asking(signer, my_receipt(access)))
         except ProblemError as error:
             if error.kind not in (ErrorKind.NOT_FOUND, ErrorKind.FORBIDDEN):
                 raise
@@ -571,11 +557,11 @@ def _receipt(session: Session, signers: Sequence[SubjectSigner], access: bytes) 
     raise problem or InputError("the wallet has no id that could ask")
 
 
-def _show_granted(session: Session, keys: PersonKeys) -> None:
-    granted = session.ask(authorizations(keys.signers()))
-    if session.ledger.own_node:
-        subjects = [identity.subject_id for identity in keys.identities.active]
-        for problem in session.ask(contradictions(session.ledger, subjects, granted)):
+def _show_granted(session: Session, me: Citizen) -> None:
+    granted = me.authorizations()
+    if me.ledger.own_node:
+        subjects = [identity.subject_id for identity in me.keys.identities.active]
+        for problem in me.run(contradictions(me.ledger, subjects, granted)):
             session.output.warn(problem)
     else:
         session.output.warn(GATEWAYS_WORD)

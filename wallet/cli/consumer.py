@@ -6,10 +6,8 @@ from typing import Annotated
 
 import typer
 
-from ledger.api.consent import new_consent_request
-from ledger.chain import contract_calls
 from ledger.hexstr import from_hex, to_hex
-from ledger.model import OUTCOMES
+from ledger.model import OUTCOMES, ZERO_WORD
 from ledger.plain_text import verify_document
 from ledger.typed_data import struct_hash
 from wallet.cli.keys import key
@@ -34,11 +32,10 @@ from wallet.client.accesses import my_accesses, resume
 from wallet.client.errors import ClientError, ErrorKind
 from wallet.client.receipts import decode_receipt, encode_receipt, verify_receipt
 from wallet.client.verification import Basis, Opened
-from wallet.consumer import agreements, consent
-from wallet.consumer.access import Used, open_kept, prepare
-from wallet.consumer.access import access as use_basis
-from wallet.consumer.cases import Case, Cases
+from wallet.consumer.access import Used, open_kept
+from wallet.consumer.cases import Case
 from wallet.errors import InputError
+from wallet.parties import Consumer
 
 app = typer.Typer(help="A bank, an insurer, another department.", no_args_is_help=True)
 app.command("key")(key)
@@ -67,22 +64,14 @@ def apply(
     ] = None,
 ) -> None:
     """Apply for a dataset and a purpose; with --confidentiality sign the agreement at once."""
-    session = session_of(context)
+    session, bank = _consumer(context)
     # Before anything is sent: an application stands for ever.
     text = None if confidentiality is None else _document(confidentiality)
     identifier = hash_of(dataset, "dataset")
-    done = session.run(
-        agreements.apply(
-            session.ledger,
-            session.key,
-            dataset=identifier,
-            purpose=hash_of(purpose, "purpose"),
-            fields=session.mask(identifier, fields),
-            justification=justification,
-        )
-    )
+    mask = session.mask(bank, identifier, fields)
+    done = bank.apply(identifier, hash_of(purpose, "purpose"), mask, justification)
     if text is not None:
-        _sign(session, done.application, text)
+        bank.sign_confidentiality(done.application, text)
     session.output.result(
         {
             "application": to_hex(done.application),
@@ -100,14 +89,14 @@ def sign(
     confidentiality: Annotated[Path, typer.Argument(help="Text of the agreement.")],
 ) -> None:
     """Sign the confidentiality agreement of an application."""
-    session = session_of(context)
-    _sign(session, hash_of(application, "application"), _document(confidentiality))
+    session, bank = _consumer(context)
+    bank.sign_confidentiality(hash_of(application, "application"), _document(confidentiality))
     session.output.result({"application": application, "signed": True}, "signed")
 
 
-def _only_recorder(session: Session) -> bytes:
+def _only_recorder(bank: Consumer) -> bytes:
     """Return the account that may record; of several the consumer must say which it means."""
-    recorders = session.ask(datasets.recorders())
+    recorders = bank.run(datasets.recorders())
     if len(recorders) != 1:
         names = "; ".join(f"{each.address} {each.name}" for each in recorders) or "none"
         raise InputError(f"name one of the recorders that are admitted: {names}")
@@ -123,11 +112,10 @@ def recorder(
     ] = "",
 ) -> None:
     """Say which gateways may record this consumer's requests; none may until it is named."""
-    session = session_of(context)
-    party = address_of(address, "recorder") if address else _only_recorder(session)
+    session, bank = _consumer(context)
+    party = address_of(address, "recorder") if address else _only_recorder(bank)
     named = act is Recorder.NAME
-    call = contract_calls.name_recorder(party) if named else contract_calls.dismiss_recorder(party)
-    mined = session.send(call)
+    mined = bank.name_recorder(party) if named else bank.dismiss_recorder(party)
     session.output.result(
         {"recorder": to_hex(party), "named": named, "block": mined.block_number},
         f"{'named' if named else 'dismissed'} {to_hex(party)}",
@@ -141,7 +129,7 @@ def request(
     purpose: Annotated[str, typer.Argument(help="Purpose.")],
     *,
     fields: Fields,
-    case: Annotated[str, typer.Option(help="The consumer's own case number.")],
+    case_number: Annotated[str, typer.Option("--case", help="The consumer's own case number.")],
     until: Annotated[str, typer.Option(help="End of the authorization: +SPAN, date, seconds.")],
     uses: Annotated[int, typer.Option(help="How often.")] = 1,
     interval: Annotated[str, typer.Option(help="Least time between two uses.")] = "0",
@@ -154,30 +142,26 @@ def request(
     ] = None,
 ) -> None:
     """Ask a person for an authorization: by a handle, or looked up by name and number."""
-    session = session_of(context)
+    session, bank = _consumer(context)
     identifier = hash_of(dataset, "dataset")
-    mask = session.mask(identifier, fields)
+    mask = session.mask(bank, identifier, fields)
     end = time_of(until)
-    ask = new_consent_request(
-        consumer=session.key.address,
-        dataset=identifier,
-        purpose=hash_of(purpose, "purpose"),
-        fields=mask,
-        case_number=case,
+    case = bank.ask(
+        handle or person_of(person),
+        identifier,
+        hash_of(purpose, "purpose"),
+        mask,
+        case_number=case_number,
         expires_at=end,
         max_uses=uses,
         min_interval=span_of(interval),
         deadline=min(time_of(answer_by), end),
-        item=hash_of(item, "item") if item else bytes(32),
+        item=hash_of(item, "item") if item else ZERO_WORD,
         message=message,
     )
-    steps = (
-        consent.ask_handle(handle, ask) if handle else consent.ask_customer(person_of(person), ask)
-    )
-    asked = session.run(steps)
-    _cases(session).put(asked)
     session.output.result(
-        {"request": asked.request, "reference": ask.reference}, f"request     {asked.request}"
+        {"request": case.request, "reference": case.ask.reference},
+        f"request     {case.request}",
     )
 
 
@@ -188,11 +172,8 @@ def wait(
     patience: Annotated[str, typer.Option(help="How long at most.")] = "1h",
 ) -> None:
     """Wait for a person's answer; what was granted is checked against what was asked."""
-    session = session_of(context)
-    cases = _cases(session)
-    steps = consent.wait(session.ledger, cases.get(request_id), float(span_of(patience)))
-    answered = session.run(steps)
-    cases.put(answered)
+    session, bank = _consumer(context)
+    answered = bank.wait(bank.cases.get(request_id), float(span_of(patience)))
     granted = answered.authorization_id
     session.output.result(
         {
@@ -230,33 +211,28 @@ def access(
     Once a receipt is written the key of the answer is destroyed; without one `open` can read the answer
     again for an hour.
     """
-    session = session_of(context)
+    session, bank = _consumer(context)
     if basis == "resume":
-        _resume(session)
+        _resume(session, bank)
         return
     identifier = hash_of(basis, "basis")
-    case = _cases(session).of_authorization(identifier)
-    mask = _mask(session, identifier, case, fields, dataset)
-    lost = session.requests.lost_uses(session.key.address, identifier)
+    case = bank.cases.of_authorization(identifier)
+    mask = _mask(bank, identifier, case, fields, dataset)
+    lost = bank.requests.lost_uses(bank.address, identifier)
     if lost:
         question = (
             f"{len(lost)} earlier use of this basis was recorded and never handed out. "
             "Use it again? That counts once more."
         )
         session.confirm(question, yes=again)
-    (signed,) = prepare(
-        session.ledger,
-        session.key,
-        session.opening.encryption_key,
-        session.requests,
+    used = bank.use_basis(
         identifier,
         mask,
-        item=hash_of(item, "item") if item else bytes(32),
+        item=hash_of(item, "item") if item else ZERO_WORD,
+        known=Basis() if case is None else case.basis,
         another_use=bool(lost),
     )
-    known = Basis() if case is None else case.basis
-    steps = use_basis(session.ledger, session.opening, session.requests, signed, known)
-    _show(session, session.run(steps), receipt, values=values)
+    _show(session, bank, used, receipt, values=values)
 
 
 @app.command("open")
@@ -268,15 +244,15 @@ def open_answer(
     values: Annotated[bool, typer.Option("--values/--no-values", help="Show the values.")] = True,
 ) -> None:
     """Open an answer again that came within the hour and has no receipt yet; without a number list the requests."""
-    session = session_of(context)
+    session, bank = _consumer(context)
     if number is None:
-        _list_requests(session)
+        _list_requests(session, bank)
         return
-    request = session.requests.get(number)
-    case = _cases(session).of_authorization(request.submission.request.basis)
+    request = bank.requests.get(number)
+    case = bank.cases.of_authorization(request.submission.request.basis)
     known = Basis() if case is None else case.basis
-    steps = open_kept(session.ledger, session.opening, session.requests, request, known)
-    _show(session, session.run(steps), receipt, values=values)
+    steps = open_kept(bank.ledger, bank.encryption_key, bank.requests, request, known)
+    _show(session, bank, bank.run(steps), receipt, values=values)
 
 
 @app.command()
@@ -285,8 +261,8 @@ def history(
     cursor: Annotated[str, typer.Option(help="Of the page before, for older ones.")] = "",
 ) -> None:
     """Show the consumer's own accesses, the newest first, and whether they were handed out."""
-    session = session_of(context)
-    page = session.run(my_accesses(cursor or None))
+    session, bank = _consumer(context)
+    page = bank.run(my_accesses(cursor or None))
     session.output.warn(GATEWAYS_WORD)
     session.output.result(page)
     session.output.table(
@@ -314,8 +290,8 @@ def verify(
     values: Annotated[bool, typer.Option("--values/--no-values", help="Show the values.")] = False,
 ) -> None:
     """Check a receipt: offline, and against the chain when there is a --node. Exit code 4: wrong."""
-    session = session_of(context)
-    opened = session.ask(verify_receipt(session.ledger, decode_receipt(read_file(file))))
+    session, bank = _consumer(context)
+    opened = bank.run(verify_receipt(bank.ledger, decode_receipt(read_file(file))))
     session.output.result(_opened_document(opened, values=values), *_opened_lines(opened))
     if values:
         _show_values(session, opened)
@@ -327,8 +303,8 @@ def appeal(
     statement: Annotated[str, typer.Argument(help="Public for ever.")],
 ) -> None:
     """Appeal against a restriction."""
-    session = session_of(context)
-    mined = session.send(contract_calls.appeal(statement))
+    session, bank = _consumer(context)
+    mined = bank.appeal(statement)
     session.output.result({"transaction": to_hex(mined.transaction)}, "appealed")
 
 
@@ -344,15 +320,12 @@ def _document(file: Path) -> str:
     return verify_document("the confidentiality agreement", text.replace("\r\n", "\n"))
 
 
-def _sign(session: Session, application: bytes, text: str) -> None:
-    session.run(agreements.sign_confidentiality(session.ledger, session.key, application, text))
+def _consumer(context: typer.Context) -> tuple[Session, Consumer]:
+    session = session_of(context)
+    return session, session.party(Consumer)
 
 
-def _cases(session: Session) -> Cases:
-    return Cases(session.options.home / "cases")
-
-
-def _mask(session: Session, basis: bytes, case: Case | None, fields: str, dataset: str) -> int:
+def _mask(bank: Consumer, basis: bytes, case: Case | None, fields: str, dataset: str) -> int:
     """Return which fields to ask for."""
     granted = None if case is None else case.authorization
     if granted is not None and not fields:
@@ -361,7 +334,7 @@ def _mask(session: Session, basis: bytes, case: Case | None, fields: str, datase
     if granted is not None:
         about = granted.dataset
     try:
-        names = session.run(datasets.registered(session.ledger, about)).fields
+        names = bank.run(datasets.registered(bank.ledger, about)).fields
     except ClientError as error:
         if error.kind not in (ErrorKind.UNKNOWN_NAME, ErrorKind.NOT_FOUND) or about != basis:
             raise
@@ -373,10 +346,10 @@ def _mask(session: Session, basis: bytes, case: Case | None, fields: str, datase
     return mask_of(names, fields)
 
 
-def _resume(session: Session) -> None:
-    signed = [case.basis.consent for case in _cases(session).all()]
+def _resume(session: Session, bank: Consumer) -> None:
+    signed = [case.basis.consent for case in bank.cases.all()]
     consents = {struct_hash(each.authorization): each for each in signed if each is not None}
-    answers = session.run(resume(session.requests, session.key.address, consents=consents))
+    answers = bank.run(resume(bank.requests, bank.address, consents=consents))
     documents = []
     for answer in answers:
         recorded, problem = answer.result.recorded, answer.result.problem
@@ -389,8 +362,8 @@ def _resume(session: Session) -> None:
     )
 
 
-def _list_requests(session: Session) -> None:
-    newest = session.requests.newest(session.key.address)
+def _list_requests(session: Session, bank: Consumer) -> None:
+    newest = bank.requests.newest(bank.address)
     session.output.result(
         [{"number": each.id, "basis": to_hex(each.submission.request.basis)} for each in newest]
     )
@@ -409,13 +382,15 @@ def _list_requests(session: Session) -> None:
     )
 
 
-def _show(session: Session, used: Used, receipt: Path | None, *, values: bool) -> None:
+def _show(
+    session: Session, bank: Consumer, used: Used, receipt: Path | None, *, values: bool
+) -> None:
     opened = used.opened
     document = _opened_document(opened, values=values) | {"number": used.request.id}
     lines = list(_opened_lines(opened))
     if receipt is not None:
         write_file(receipt, encode_receipt(used.receipt), private=True)
-        session.requests.note_stored([used.request.id])
+        bank.note_stored(used)
         document["receipt"] = str(receipt)
         lines.append(f"receipt     {receipt}")
     if values:

@@ -48,7 +48,7 @@ def enrol(
 ) -> None:
     """Give a person the code to enrol with (`quancheng wallet new --enrol`); an officer."""
     session = session_of(context)
-    code = session.run(with_retries(issue_code(person_of(person), identification)))
+    code = session.anybody.run(with_retries(issue_code(person_of(person), identification)))
     left = max(0, code.expires_at - int(time.time()))
     session.output.result(
         code, f"code        {code.code}", f"good until  {moment_text(code.expires_at)} ({left} s)"
@@ -69,7 +69,7 @@ def recover(
     """Replace a person's lost keys: frozen at once, effective after the delay; an officer."""
     session = session_of(context)
     if state:
-        recovery = session.run(with_retries(recovery_state(state)))
+        recovery = session.anybody.run(with_retries(recovery_state(state)))
     elif signers is None or not identification:
         raise InputError("name --signers FILE and --identification, or --state RECOVERY")
     else:
@@ -77,7 +77,7 @@ def recover(
             proven = msgspec.json.decode(read_file(signers), type=tuple[ProvenSigner, ...])
         except UNREADABLE as error:
             raise InputError(f"{signers} holds no signers: {error}") from error
-        recovery = session.run(
+        recovery = session.anybody.run(
             with_retries(start_recovery(person_of(person), identification, proven))
         )
     session.output.result(recovery, f"recovery    {recovery.recovery}")
@@ -137,7 +137,7 @@ def correct(
 
 def _act(context: typer.Context, call: HttpCall[ActAnswer], done: str) -> None:
     session = session_of(context)
-    acted = session.run(with_retries(call))
+    acted = session.anybody.run(with_retries(call))
     session.output.result(acted, *(f"{done}      {subject}" for subject in acted.subjects))
 
 
@@ -151,6 +151,6 @@ def owners(
     """Ask for the owners of ids, as publishing does; the dataset's provider."""
     session = session_of(context)
     ids = read_file(file).decode("utf-8", "replace").split()
-    asked = session.run(with_retries(ask_owners(hash_of(dataset, "dataset"), kind, ids)))
+    asked = session.anybody.run(with_retries(ask_owners(hash_of(dataset, "dataset"), kind, ids)))
     texts = [None if owner is None else to_hex(owner) for owner in asked]
     session.output.result({"owners": texts}, *(text or "malformed" for text in texts))

@@ -7,9 +7,10 @@ import typer
 
 from ledger.crypto.hpke import DecryptionKey, Suite
 from ledger.hexstr import checksum_address, to_hex
-from wallet.cli.session import ENCRYPTION, session_of
+from wallet.cli.session import session_of
 from wallet.client.transactions import register_encryption_key
 from wallet.keystore import Kind
+from wallet.parties import ENCRYPTION
 
 
 def key(
@@ -36,11 +37,12 @@ def key(
             ENCRYPTION, Kind.ENCRYPTION_KEY, drawn.to_bytes(), password, public=public
         )
     address = session.keystore.entry(session.options.key).public
-    public = session.opening.encryption_key.to_bytes()
+    party = session.anybody
+    public = party.encryption_key.encryption_key.to_bytes()
     document: dict[str, object] = {"address": to_hex(address), "encryption_key": to_hex(public)}
     lines = [f"address         {checksum_address(address)}", f"encryption key  {to_hex(public)}"]
     if register:
-        mined = session.run(register_encryption_key(session.ledger, session.key, session.opening))
+        mined = party.run(register_encryption_key(party.ledger, party.key, party.encryption_key))
         document["transaction"] = to_hex(mined.transaction)
         lines.append(f"registered in block {mined.block_number}")
     session.output.result(document, *lines)

@@ -5,21 +5,18 @@ from typing import Annotated
 
 import typer
 
-from ledger.chain.events.identifiers import dataset_id
+from ledger.chain import contract_calls
 from ledger.hexstr import to_hex
 from wallet.cli.keys import key
 from wallet.cli.output import GATEWAYS_WORD, hash_of, moment_text, named, time_of
 from wallet.cli.session import Session, session_of
-from wallet.client import supervision
-from wallet.client.retry import with_retries
 from wallet.errors import InputError
+from wallet.parties import Provider
 from wallet.provider import agreements
 from wallet.provider.description import Description, Encoding, read_description
 from wallet.provider.errors import ProviderError
-from wallet.provider.published_state import PublishedState
-from wallet.provider.publisher import Options, Publisher, Stage, check_file
+from wallet.provider.publisher import Options, Stage, check_file
 from wallet.provider.quality import QualityError, QualityReport
-from wallet.provider.services import RemoteServices
 from wallet.provider.staging import Staging
 
 app = typer.Typer(help="A department.", no_args_is_help=True)
@@ -39,9 +36,9 @@ EncodingOption = Annotated[
 @app.command()
 def dataset(context: typer.Context, description: DescriptionFile, code: Code = None) -> None:
     """Register a dataset as its description says; the schema is fixed from then on."""
-    session = session_of(context)
+    session, department = _department(context)
     terms = read_description(description, code).terms()
-    made = session.run(agreements.register_dataset(session.ledger, session.key, terms))
+    made = department.run(agreements.register_dataset(department.ledger, department.key, terms))
     session.done(made.mined, f"dataset {to_hex(made.dataset)}", dataset=to_hex(made.dataset))
 
 
@@ -54,9 +51,9 @@ def check(
     encoding: EncodingOption = None,
 ) -> None:
     """Check a file and show the quality report; nothing is sent."""
-    session = session_of(context)
+    session, department = _department(context)
     described = _described(description, code, encoding)
-    with Staging(_books(session)) as spool:
+    with Staging(department.books) as spool:
         report = check_file(file, described, spool, lambda *_: None)
     _show_report(session, report)
     session.output.result(report)
@@ -97,12 +94,8 @@ def publish(
         options = Options(whole, leave_out, unchanged, processes, changes, gone)
     except ProviderError as error:
         raise typer.BadParameter(str(error)) from error
-    session = session_of(context)
+    session, department = _department(context)
     described = _described(description, code, encoding)
-    identifier = dataset_id(session.key.address, described.code.encode())
-    services = RemoteServices(
-        session.client, session.ledger, session.opening, session.addresses.keyholders
-    )
     try:
         with session.output.progress() as progress:
             bar = progress.add_task(described.code, total=None)
@@ -110,7 +103,7 @@ def publish(
             def tell(stage: Stage, done: int, of: int | None) -> None:
                 progress.update(bar, description=stage.value, completed=done, total=of)
 
-            publisher = Publisher(described, identifier, services, _books(session), tell)
+            publisher = department.publisher(department.client, described, tell)
             done = publisher.publish(file, options)
     except QualityError as error:
         _show_report(session, error.report)
@@ -139,9 +132,9 @@ def publish(
 @app.command()
 def applications(context: typer.Context) -> None:
     """Show who applies for this provider's datasets."""
-    session = session_of(context)
-    waiting = session.run(agreements.applications_to_decide(session.ledger))
-    if not session.ledger.own_node:
+    session, department = _department(context)
+    waiting = department.applications()
+    if not department.ledger.own_node:
         session.output.warn(GATEWAYS_WORD)
     session.output.result(waiting)
     session.output.table(
@@ -171,14 +164,14 @@ def approve(
     until: Annotated[str, typer.Option(help="+SPAN, date, or seconds.")] = "+52w",
 ) -> None:
     """Approve an application, for all or fewer of its fields."""
-    session = session_of(context)
+    session, department = _department(context)
     identifier, end = hash_of(application, "application"), time_of(until)
     if fields == "all":
-        approved = session.run(agreements.fields_applied_for(session.ledger, identifier))
+        approved = department.run(agreements.fields_applied_for(department.ledger, identifier))
     else:
-        approved = session.mask(hash_of(dataset_, "dataset"), fields)
-    steps = agreements.approve(session.ledger, session.key, identifier, approved, end)
-    session.done(session.run(steps), f"approved until {moment_text(end)}", until=end)
+        approved = session.mask(department, hash_of(dataset_, "dataset"), fields)
+    call = contract_calls.approve(identifier, approved, end)
+    session.act(call, f"approved until {moment_text(end)}", until=end)
 
 
 @app.command()
@@ -189,10 +182,8 @@ def decline(
     reason: Annotated[str, typer.Option(help="Public for ever.")],
 ) -> None:
     """Decline an application."""
-    session = session_of(context)
-    identifier = hash_of(application, "application")
-    steps = agreements.decline(session.ledger, session.key, identifier, reason)
-    session.done(session.run(steps), "declined")
+    call = contract_calls.decline(hash_of(application, "application"), reason)
+    session_of(context).act(call, "declined")
 
 
 @app.command()
@@ -206,10 +197,8 @@ def withdraw(
     ] = False,
 ) -> None:
     """End an agreement; with --dataset withdraw a dataset."""
-    session = session_of(context)
-    act = agreements.withdraw_dataset if dataset_ else agreements.withdraw_agreement
-    steps = act(session.ledger, session.key, hash_of(identifier, "id"), reason)
-    session.done(session.run(steps), f"withdrew {identifier}")
+    act = contract_calls.withdraw_dataset if dataset_ else contract_calls.withdraw_agreement
+    session_of(context).act(act(hash_of(identifier, "id"), reason), f"withdrew {identifier}")
 
 
 @app.command()
@@ -221,15 +210,14 @@ def erase(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ) -> None:
     """Erase a record for good: tombstone on chain, then salt and ciphertext."""
-    session = session_of(context)
+    session, department = _department(context)
     identifier = hash_of(dataset_, "dataset")
-    with PublishedState(_books(session) / f"{identifier.hex()}.book", identifier) as book:
-        known, version = book.item(number), book.version
+    with department.book(identifier) as book:
+        known = book.item(number)
     if known is None or known.root is None:
         raise InputError(f"record {number} is not in the newest version")
     session.confirm(f"Erase record {number} for good?", yes=yes)
-    steps = agreements.erase(session.ledger, session.key, identifier, number, known.root, version)
-    session.done(session.run(steps), f"erased record {number}")
+    session.done(department.erase(identifier, number), f"erased record {number}")
 
 
 @app.command()
@@ -238,8 +226,8 @@ def accesses(
     dataset_: Annotated[str, typer.Argument(help="Dataset.", metavar="DATASET")],
 ) -> None:
     """Show who used a dataset, the newest first."""
-    session = session_of(context)
-    page = session.run(with_retries(supervision.dataset_accesses(hash_of(dataset_, "dataset"))))
+    session, department = _department(context)
+    page = department.accesses(hash_of(dataset_, "dataset"))
     session.output.warn(GATEWAYS_WORD)
     session.output.result(page)
     session.output.table(
@@ -263,8 +251,9 @@ def _described(path: Path, code: str | None, encoding: Encoding | None) -> Descr
     return described if encoding is None else described.in_encoding(encoding)
 
 
-def _books(session: Session) -> Path:
-    return session.options.home / "books"
+def _department(context: typer.Context) -> tuple[Session, Provider]:
+    session = session_of(context)
+    return session, session.party(Provider)
 
 
 def _show_report(session: Session, report: QualityReport) -> None:

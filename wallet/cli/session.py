@@ -1,22 +1,13 @@
-"""What a command works with: addresses, contracts, keys, files; each opened when first needed.
-
-A party's own directory (`--home`):
-
-    keystore/          account.json, encryption.json, a person's keys; each under the password
-    wallet.json        a person's subject ids
-    requests.sqlite    a consumer's signed requests
-    cases/             a consumer's asks and what was granted
-    books/             a provider's books of what is published
-"""
+"""What a command works with: its options, where it writes, and the party as the SDK has it (`wallet.parties`)."""
 
 import os
 import sys
-from collections.abc import Awaitable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Final, Self, TypeVar
+from typing import Self, TypeVar
 
 import typer
 
@@ -26,25 +17,19 @@ from ledger.chain.deployment import Deployment, read_deployment
 from ledger.chain.finality import Finality
 from ledger.chain.rpc import Rpc
 from ledger.chain.transactions import FeeRule
-from ledger.crypto.hpke import DecryptionKey
 from ledger.crypto.keyfile import STANDARD_SCRYPT_N
 from ledger.errors import LedgerError
 from ledger.hexstr import to_hex
 from wallet.cli.output import Output, mask_of
 from wallet.client.datasets import registered
-from wallet.client.party import ChainAccess, PartyKey
-from wallet.client.requests import RequestBook
 from wallet.client.transactions import Mined, transact
-from wallet.client.transports import Client, Endpoints
 from wallet.errors import InputError, PartyError, WalletError
-from wallet.keystore import Keystore, Kind
+from wallet.keystore import Keystore
+from wallet.parties import City, Party
 from wallet.passwords import Password, PasswordSource, parse_source, read_password
 from wallet.supervisor import Addresses, Layout, read_addresses
 
-T = TypeVar("T")
-
-ENCRYPTION: Final = "encryption"
-"""Name of the entry with a party's encryption key."""
+P = TypeVar("P", bound=Party)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +102,15 @@ class Session:
             return read_deployment(Layout(options.data).deployment)
         raise InputError("which contracts? name --deployment FILE, or --data DIR of `quancheng up`")
 
+    @cached_property
+    def finality(self) -> Finality:
+        """When a block counts as final.
+
+        Raises:
+            SettingError: the option names no rule.
+        """
+        return Finality.parse(self.options.finality)
+
     def tell_trial(self) -> None:
         """Say whether the contracts are a trial, whatever the command is.
 
@@ -124,25 +118,6 @@ class Session:
         """
         with suppress(LedgerError, WalletError):
             self.output.tell_trial(self.deployment)
-
-    @cached_property
-    def ledger(self) -> ChainAccess:
-        """The contracts, and how to get to them; a node of one's own is checked first.
-
-        Raises:
-            DeploymentError: the node has another chain or other contracts.
-            SettingError: an option names none.
-        """
-        own_node = bool(self.addresses.node)
-        if own_node:
-            with self.node():
-                pass
-        return ChainAccess(
-            self.deployment,
-            own_node,
-            Finality.parse(self.options.finality),
-            fee=FeeRule.parse(self.options.fee),
-        )
 
     @contextmanager
     def node(self, which: str = "") -> Iterator[Rpc]:
@@ -173,50 +148,39 @@ class Session:
         """Where the password comes from."""
         return parse_source(self.options.password)
 
-    @cached_property
-    def key(self) -> PartyKey:
-        """The party's account."""
-        return PartyKey(self.keystore.load(self.options.key, Kind.ETHEREUM_KEY, self.password))
+    def party(self, kind: type[P]) -> P:
+        """Return the party of this home; nothing of it is opened before it is needed."""
+        options = self.options
+        party = kind(
+            self._city,
+            options.home,
+            lambda: self.password,
+            account=options.key,
+            scrypt_n=options.scrypt_n,
+        )
+        self._stack.callback(party.close)
+        return party
 
     @cached_property
-    def opening(self) -> DecryptionKey:
-        """The party's encryption key."""
-        return DecryptionKey(self.keystore.load(ENCRYPTION, Kind.ENCRYPTION_KEY, self.password))
+    def anybody(self) -> Party:
+        """The party, for acts that are no kind's alone."""
+        return self.party(Party)
 
-    @cached_property
-    def public_client(self) -> Client:
-        """A client for what anyone may ask, and for subjects, who sign for themselves."""
-        return self._client(None)
+    def _city(self) -> City:
+        at = self.addresses
+        fee = FeeRule.parse(self.options.fee)
+        return City(
+            self.deployment, at.gateway, at.identity, at.node, at.keyholders, self.finality, fee
+        )
 
-    @cached_property
-    def client(self) -> Client:
-        """A client that signs as the party."""
-        return self._client(self.key)
-
-    @cached_property
-    def requests(self) -> RequestBook:
-        """The consumer's signed requests."""
-        return self._stack.enter_context(RequestBook(self.options.home / "requests.sqlite"))
-
-    def run(self, steps: Awaitable[T]) -> T:
-        """Carry out a flow as the party."""
-        return self.client.run(steps)
-
-    def ask(self, steps: Awaitable[T]) -> T:
-        """Carry out a flow that nobody in particular asks."""
-        return self.public_client.run(steps)
-
-    def mask(self, dataset: bytes, chosen: str) -> int:
+    def mask(self, party: Party, dataset: bytes, chosen: str) -> int:
         """Return the bitmap of a choice of a registered dataset's fields; see `mask_of`."""
-        return mask_of(self.run(registered(self.ledger, dataset)).fields, chosen)
-
-    def send(self, call: ContractCall) -> Mined:
-        """Send a transaction as the party, and wait until it is final."""
-        return self.run(transact(self.ledger, self.key, call))
+        return mask_of(party.run(registered(party.ledger, dataset)).fields, chosen)
 
     def act(self, call: ContractCall, line: str, **members: str | int) -> None:
         """Send a transaction as the party, and print where it is on chain; see `done`."""
-        self.done(self.send(call), line, **members)
+        party = self.anybody
+        self.done(party.run(transact(party.ledger, party.key, call)), line, **members)
 
     def done(self, mined: Mined, line: str, **members: str | int) -> None:
         """Print where a transaction is: a line for people, members for machines."""
@@ -235,12 +199,6 @@ class Session:
             raise PartyError("Cancelled", "nothing was signed: say --yes where nobody can be asked")
         if not self.output.ask(question):
             raise PartyError("Cancelled", "nothing was signed")
-
-    def _client(self, key: PartyKey | None) -> Client:
-        addresses = self.addresses
-        endpoints = Endpoints(addresses.gateway, addresses.identity, addresses.node)
-        client = Client(endpoints, key=key, chain_id=self.deployment.chain_id)
-        return self._stack.enter_context(client)
 
 
 def session_of(context: typer.Context) -> Session:

@@ -63,7 +63,7 @@ class _Core:
         self,
         endpoints: Endpoints,
         *,
-        key: PartyKey | None = None,
+        key: PartyKey | Callable[[], PartyKey | None] | None = None,
         chain_id: int = 0,
         timeout: float = 60.0,
         clock: Callable[[], float] = time.time,
@@ -73,14 +73,14 @@ class _Core:
 
         Args:
             endpoints: addresses.
-            key: signs the calls that must be; None for what anyone may ask.
+            key: signs the calls that must be, or what opens it when the first must; None for what anyone may ask.
             chain_id: of the deployment; part of the signatures.
             timeout: seconds for one request and its answer.
             clock: seconds since 1970.
             transport: carries the requests (for tests).
         """
         self.endpoints = endpoints
-        self.key = key
+        self._key = key
         self.chain_id = chain_id
         self.clock = clock
         self._timeout = timeout
@@ -90,6 +90,11 @@ class _Core:
         self._http = httpx.AsyncClient(timeout=timeout, trust_env=False, transport=carried)
         node = endpoints.node
         self._node = AsyncRpc(node, blocks=self._blocks) if node else None
+
+    @property
+    def key(self) -> PartyKey | None:
+        """The key that signs."""
+        return self._key() if callable(self._key) else self._key
 
     def _request(self, call: HttpCall[Any], accept: str) -> httpx.Request:
         url = self._base(call.service).rstrip("/") + call.path

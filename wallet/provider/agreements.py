@@ -9,7 +9,6 @@ from ledger.chain import contract_calls, contract_reads
 from ledger.chain.events import Applied, DatasetTerms
 from ledger.chain.events.identifiers import dataset_id
 from ledger.hexstr import to_hex
-from ledger.model import Class
 from wallet.client import chain
 from wallet.client.calls import look
 from wallet.client.datasets import party_name, purpose_terms, wait_until_registered
@@ -45,26 +44,6 @@ async def register_dataset(
     mined = await transact(ledger, key, contract_calls.register_dataset(terms))
     await wait_until_registered(ledger, dataset)
     return Registered(dataset, mined)
-
-
-async def reclassify(
-    ledger: ChainAccess,
-    key: PartyKey | None,
-    dataset: bytes,
-    sharing: Class,
-    open_class: Class,
-    grade: int,
-    reason: str,
-) -> Mined:
-    """Change a dataset's classes and grade."""
-    call = contract_calls.reclassify(dataset, sharing, open_class, grade, reason)
-    return await transact(ledger, key, call)
-
-
-async def withdraw_dataset(
-    ledger: ChainAccess, key: PartyKey | None, dataset: bytes, reason: str
-) -> Mined:
-    return await transact(ledger, key, contract_calls.withdraw_dataset(dataset, reason))
 
 
 async def applications_to_decide(ledger: ChainAccess) -> tuple[ApplicationShown, ...]:
@@ -113,25 +92,6 @@ async def fields_applied_for(ledger: ChainAccess, application: bytes) -> int:
     if not fields:
         raise ClientError(f"there is no application {to_hex(application)}", ErrorKind.UNKNOWN_NAME)
     return fields
-
-
-async def approve(
-    ledger: ChainAccess, key: PartyKey | None, application: bytes, fields: int, expires_at: int
-) -> Mined:
-    """Approve an application, for all or fewer of its fields, until a time."""
-    return await transact(ledger, key, contract_calls.approve(application, fields, expires_at))
-
-
-async def decline(
-    ledger: ChainAccess, key: PartyKey | None, application: bytes, reason: str
-) -> Mined:
-    return await transact(ledger, key, contract_calls.decline(application, reason))
-
-
-async def withdraw_agreement(
-    ledger: ChainAccess, key: PartyKey | None, agreement: bytes, reason: str
-) -> Mined:
-    return await transact(ledger, key, contract_calls.withdraw_agreement(agreement, reason))
 
 
 async def erase(
