@@ -14,11 +14,11 @@ if TYPE_CHECKING:
         AsyncProvider,
         AsyncRegulator,
         Citizen,
-        City,
         Consumer,
         Provider,
         Regulator,
     )
+    from wallet.party import City
 
 __all__ = [
     "AsyncCitizen",
@@ -34,11 +34,14 @@ __all__ = [
     "Regulator",
 ]
 
-_OF_CLIENTS: Final = ("AsyncClient", "Client")
+_ELSEWHERE: Final = {
+    "AsyncClient": "wallet.client.transports",
+    "Client": "wallet.client.transports",
+    "City": "wallet.party",
+}
 
 
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module 'wallet' has no attribute {name!r}")
-    module = "wallet.client.transports" if name in _OF_CLIENTS else "wallet.parties"
-    return getattr(import_module(module), name)
+    return getattr(import_module(_ELSEWHERE.get(name, "wallet.parties")), name)

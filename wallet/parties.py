@@ -1,17 +1,11 @@
-"""The face of the SDK: each kind of party by what it does, in ordinary code and in asyncio.
-
-A flow is written once. Of a `Party` it is an ordinary method; of an `AsyncParty` it is awaited.
-"""
+"""The face of the SDK: each kind of party by what it does, in ordinary code and in asyncio."""
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from contextlib import ExitStack
-from functools import cached_property, update_wrapper
+from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
-from typing import Any, Concatenate, Final, Generic, ParamSpec, Self, TypeVar, overload
-
-import msgspec
+from typing import Any
 
 from ledger.api.consent import new_consent_request
 from ledger.api.supervision import (
@@ -22,15 +16,8 @@ from ledger.api.supervision import (
     HistoryEntry,
 )
 from ledger.chain import contract_calls
-from ledger.chain.contract_calls import ContractCall
-from ledger.chain.deploy import verify_deployment
-from ledger.chain.deployment import Deployment, read_deployment
 from ledger.chain.events.identifiers import agreement_id, dataset_id
-from ledger.chain.finality import Finality
-from ledger.chain.rpc import AsyncRpc, Rpc
-from ledger.chain.transactions import AS_SUGGESTED, FeeRule
-from ledger.crypto.hpke import DecryptionKey
-from ledger.crypto.keyfile import STANDARD_SCRYPT_N
+from ledger.chain.rpc import Rpc
 from ledger.hexstr import from_hex, to_hex
 from ledger.replay.journal_check import Journal
 from ledger.replay.report import ReplayReport
@@ -45,276 +32,37 @@ from wallet.client.consent_requests import Asked
 from wallet.client.decryption import choose_fields
 from wallet.client.errors import ClientError, ErrorKind
 from wallet.client.identity import Person
-from wallet.client.party import ChainAccess, PartyKey
 from wallet.client.relays import Act
 from wallet.client.requests import RequestBook
 from wallet.client.retry import with_retries
 from wallet.client.signers import SubjectSigner
-from wallet.client.transactions import Mined, transact
-from wallet.client.transports import AsyncClient, Client, Endpoints
+from wallet.client.transactions import Mined
+from wallet.client.transports import Client
 from wallet.client.verification import ALL, Basis
 from wallet.consumer import access, consent
 from wallet.consumer import agreements as applying
 from wallet.consumer.access import Used
 from wallet.consumer.agreements import Applied
 from wallet.consumer.cases import Case, Cases
-from wallet.keystore import Keystore, Kind
-from wallet.passwords import Password, parse_source, read_password
+from wallet.party import AsyncParty, Member, Method, Party
 from wallet.provider import agreements as deciding
 from wallet.provider.description import Description, read_description
 from wallet.provider.published_state import PublishedState
 from wallet.provider.publisher import Options, Progress, Publication, Publisher
 from wallet.provider.services import RemoteServices
 from wallet.regulator.journals import fetch_journal
-from wallet.supervisor.services import ACCOUNT, Layout, read_addresses
-
-P = ParamSpec("P")
-S = TypeVar("S", bound="_Member")
-T = TypeVar("T")
-
-ENCRYPTION: Final = "encryption"
-"""Name of the entry with a party's encryption key."""
 
 
-class City(msgspec.Struct, frozen=True):
-    """The contracts that count, and where the services are.
-
-    Attributes:
-        deployment: its contracts are checked at the node first, if there is one.
-        gateway: base address, as http://127.0.0.1:8700.
-        identity: of the identity authority.
-        node: of the party's own node; without one less can be checked (`Opened.unchecked`).
-        keyholders: base addresses; a provider needs them.
-        finality: when a block of the node counts as final.
-        fee: offered for the party's transactions.
-    """
-
-    deployment: Deployment
-    gateway: str
-    identity: str = ""
-    node: str = ""
-    keyholders: tuple[str, ...] = ()
-    finality: Finality = Finality.depth(0)
-    fee: FeeRule = AS_SUGGESTED
-
-    @classmethod
-    def read(cls, directory: Path | str) -> Self:
-        """Read what `quancheng up DIRECTORY` wrote.
-
-        Raises:
-            SupervisorError, DeploymentError: it cannot be read.
-        """
-        layout = Layout(Path(directory))
-        at = read_addresses(layout.addresses)
-        deployment = read_deployment(layout.deployment)
-        return cls(deployment, at.gateway, at.identity, at.node, at.keyholders)
-
-
-class _Member:
-    """A party with its directory, laid out as the command line's `--home` is.
-
-    keystore/          account.json, encryption.json, a person's keys; each under the password
-    wallet.json        a person's subject ids
-    requests.sqlite    a consumer's signed requests
-    cases/             a consumer's consent requests and what was granted
-    books/             a provider's books of what is published
-
-    Each is opened when it is first needed.
-    """
-
-    def __init__(
-        self,
-        city: Callable[[], City],
-        home: Path,
-        password: Callable[[], Password],
-        *,
-        account: str = ACCOUNT,
-        scrypt_n: int = STANDARD_SCRYPT_N,
-    ) -> None:
-        """Take a city and a directory.
-
-        Args:
-            city: returns contracts and addresses; called when they are first needed.
-            home: has `keystore/` and what the party keeps.
-            password: returns that of the keystore; called when it is first needed.
-            account: the keystore's entry that signs.
-            scrypt_n: cost of opening new entries.
-        """
-        self._read_city = city
-        self.home = home
-        self._read_password = password
-        self._account = account
-        self._scrypt_n = scrypt_n
-        self._stack = ExitStack()
-
-    @classmethod
-    def open(cls, city: City | Path | str, home: Path | str, password: Password | str) -> Self:
-        """Take a party's directory; use the result in a `with` or `async with` block.
-
-        Args:
-            city: or the directory of `quancheng up`.
-            home: has `keystore/` and what the party keeps.
-            password: of the keystore, or where it comes from: `prompt`, `fd:3`, `env:NAME`.
-
-        Raises:
-            WalletError, LedgerError: the city or the password cannot be read.
-        """
-        place = city if isinstance(city, City) else City.read(city)
-        known = read_password(parse_source(password)) if isinstance(password, str) else password
-        return cls(lambda: place, Path(home).absolute(), lambda: known)
-
-    @cached_property
-    def city(self) -> City:
-        """The contracts, and where the services are."""
-        return self._read_city()
-
-    @cached_property
-    def ledger(self) -> ChainAccess:
-        """The contracts, and how to get to them."""
-        city = self.city
-        return ChainAccess(city.deployment, bool(city.node), city.finality, fee=city.fee)
-
-    @cached_property
-    def keystore(self) -> Keystore:
-        """The secrets."""
-        return Keystore(self.home / "keystore", scrypt_n=self._scrypt_n)
-
-    @cached_property
-    def password(self) -> Password:
-        """The keystore's."""
-        return self._read_password()
-
-    @cached_property
-    def key(self) -> PartyKey:
-        """The account."""
-        return PartyKey(self.keystore.load(self._account, Kind.ETHEREUM_KEY, self.password))
-
-    @cached_property
-    def encryption_key(self) -> DecryptionKey:
-        """The keystore's entry `encryption`."""
-        secret = self.keystore.load(ENCRYPTION, Kind.ENCRYPTION_KEY, self.password)
-        return DecryptionKey(secret)
-
-    @property
-    def address(self) -> bytes:
-        """The account's, 20 bytes."""
-        return self.key.address
-
-    def _unlock(self) -> None:
-        """Open the keys, which takes a second of computing each."""
-        _ = self.key
-
-    def _asker(self) -> PartyKey | None:
-        """Return the key that signs requests."""
-        return self.key
-
-    async def _send(self, call: ContractCall) -> Mined:
-        return await transact(self.ledger, self.key, call)
-
-    def _endpoints(self) -> Endpoints:
-        return Endpoints(self.city.gateway, self.city.identity, self.city.node)
-
-
-class Party(_Member):
-    """A party in ordinary code; its block may be shared between threads, except a consumer's."""
-
-    @cached_property
-    def client(self) -> Client:
-        """Asks as the party."""
-        chain_id = self.city.deployment.chain_id
-        client = Client(self._endpoints(), key=self._asker, chain_id=chain_id)
-        return self._stack.enter_context(client)
-
-    @cached_property
-    def ledger(self) -> ChainAccess:
-        """The contracts, and how to get to them; a node of one's own is checked first.
-
-        Raises:
-            DeploymentError: the node has another chain or other contracts.
-        """
-        if self.city.node:
-            with Rpc(self.city.node) as rpc:
-                rpc.run(verify_deployment, self.city.deployment)
-        return super().ledger
-
-    def __enter__(self) -> Self:
-        _ = self.ledger
-        self._unlock()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        self._stack.close()
-
-    def run(self, flow: Awaitable[T]) -> T:
-        """Carry out a flow of `wallet` that has no method here."""
-        try:
-            client = self.client
-        except BaseException:
-            if isinstance(flow, Coroutine):
-                flow.close()  # else Python complains that nobody awaited it
-            raise
-        return client.run(flow)
-
-
-class AsyncParty(_Member):
-    """A party in asyncio."""
-
-    client: AsyncClient
-
-    async def __aenter__(self) -> Self:
-        if self.city.node:
-            async with AsyncRpc(self.city.node) as rpc:
-                await verify_deployment(rpc, self.city.deployment)
-        await asyncio.to_thread(self._unlock)
-        chain_id = self.city.deployment.chain_id
-        self.client = AsyncClient(self._endpoints(), key=self._asker, chain_id=chain_id)
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        self._stack.close()
-        await self.client.close()
-
-    async def run(self, flow: Awaitable[T]) -> T:
-        """Carry out a flow of `wallet` that has no method here."""
-        return await self.client.run(flow)
-
-
-class _Method(Generic[S, P, T]):
-    """A flow as a method: a `Party` returns its result, an `AsyncParty` an awaitable of it."""
-
-    def __init__(self, flow: Callable[Concatenate[S, P], Coroutine[Any, Any, T]]) -> None:
-        self.__doc__ = flow.__doc__
-        self._flow = flow
-
-    @overload
-    def __get__(self, party: None, kind: type) -> Self: ...
-    @overload
-    def __get__(self, party: Party, kind: type) -> Callable[P, T]: ...
-    @overload
-    def __get__(self, party: AsyncParty, kind: type) -> Callable[P, Coroutine[Any, Any, T]]: ...
-    def __get__(self, party: Any, kind: type) -> Any:
-        if party is None:
-            return self
-
-        def carry_out(*arguments: P.args, **options: P.kwargs) -> Any:
-            return party.run(self._flow(party, *arguments, **options))
-
-        return update_wrapper(carry_out, self._flow)
-
-
-class _Consumer(_Member):
+class _Consumer(Member):
     """A bank, an insurer, another department."""
 
-    def _unlock(self) -> None:
+    def unlock(self) -> None:
         _ = self.key, self.encryption_key
 
     @cached_property
     def requests(self) -> RequestBook:
         """The signed requests, and the keys of their answers; closed with the block."""
-        return self._stack.enter_context(RequestBook(self.home / "requests.sqlite"))
+        return self.stack.enter_context(RequestBook(self.home / "requests.sqlite"))
 
     @property
     def cases(self) -> Cases:
@@ -325,7 +73,7 @@ class _Consumer(_Member):
         """Note that what was opened is stored elsewhere: the key of the answer is destroyed."""
         self.requests.note_stored([used.request.id])
 
-    @_Method
+    @Method
     async def apply(
         self, dataset: bytes, purpose: bytes, fields: Sequence[str] | int, justification: str
     ) -> Applied:
@@ -339,27 +87,27 @@ class _Consumer(_Member):
             justification=justification,
         )
 
-    @_Method
+    @Method
     async def sign_confidentiality(self, application: bytes, text: str) -> Mined:
         """Sign the confidentiality agreement of an application."""
         return await applying.sign_confidentiality(self.ledger, self.key, application, text)
 
-    @_Method
+    @Method
     async def name_recorder(self, recorder: bytes) -> Mined:
         """Let a gateway's recorder record this consumer's requests."""
-        return await self._send(contract_calls.name_recorder(recorder))
+        return await self.send_call(contract_calls.name_recorder(recorder))
 
-    @_Method
+    @Method
     async def dismiss_recorder(self, recorder: bytes) -> Mined:
         """Take that back."""
-        return await self._send(contract_calls.dismiss_recorder(recorder))
+        return await self.send_call(contract_calls.dismiss_recorder(recorder))
 
-    @_Method
+    @Method
     async def appeal(self, statement: str) -> Mined:
         """Appeal against a restriction; the statement is public for ever."""
-        return await self._send(contract_calls.appeal(statement))
+        return await self.send_call(contract_calls.appeal(statement))
 
-    @_Method
+    @Method
     async def ask(
         self,
         person: Person | str,
@@ -413,7 +161,7 @@ class _Consumer(_Member):
         self.cases.put(case)
         return case
 
-    @_Method
+    @Method
     async def wait(self, case: Case, seconds: float = 3600.0) -> Case:
         """Wait for the person's answer; return the case with what was granted, checked.
 
@@ -425,7 +173,7 @@ class _Consumer(_Member):
         self.cases.put(answered)
         return answered
 
-    @_Method
+    @Method
     async def use(self, case: Case, *, another_use: bool = False) -> Used:
         """Use what a person granted once; open the answer and check it.
 
@@ -446,7 +194,7 @@ class _Consumer(_Member):
             )
         return await self._use(basis, granted.fields, known=case.basis, another_use=another_use)
 
-    @_Method
+    @Method
     async def use_dataset(
         self,
         dataset: bytes,
@@ -461,7 +209,7 @@ class _Consumer(_Member):
         mask = await self._mask(dataset, fields)
         return await self._use(basis, mask, item=item, another_use=another_use)
 
-    @_Method
+    @Method
     async def use_basis(
         self,
         basis: bytes,
@@ -509,10 +257,10 @@ class AsyncConsumer(_Consumer, AsyncParty):
     """A consumer in asyncio."""
 
 
-class _Provider(_Member):
+class _Provider(Member):
     """A department."""
 
-    @_Method
+    @Method
     async def describe(self, description: Path | str, code: str | None = None) -> bytes:
         """Register a dataset as its description file says; return its id.
 
@@ -532,27 +280,27 @@ class _Provider(_Member):
         """Directory of the books of what is published."""
         return self.home / "books"
 
-    @_Method
+    @Method
     async def applications(self) -> tuple[ApplicationShown, ...]:
         """Return who applies for the provider's datasets."""
         return await deciding.applications_to_decide(self.ledger)
 
-    @_Method
+    @Method
     async def approve(
         self, application: ApplicationShown, expires_at: int, fields: int | None = None
     ) -> Mined:
         """Approve an application for all fields that it asks for, or for a bitmap of fewer."""
         mask = int(application.fields) if fields is None else fields
         identifier = from_hex(application.application, 32)
-        return await self._send(contract_calls.approve(identifier, mask, expires_at))
+        return await self.send_call(contract_calls.approve(identifier, mask, expires_at))
 
-    @_Method
+    @Method
     async def decline(self, application: ApplicationShown, reason: str) -> Mined:
         """Decline an application; the reason is public for ever."""
         identifier = from_hex(application.application, 32)
-        return await self._send(contract_calls.decline(identifier, reason))
+        return await self.send_call(contract_calls.decline(identifier, reason))
 
-    @_Method
+    @Method
     async def erase(self, dataset: bytes, number: int) -> Mined:
         """Erase a record of the newest version for good.
 
@@ -567,7 +315,7 @@ class _Provider(_Member):
             )
         return await deciding.erase(self.ledger, self.key, dataset, number, known.root, version)
 
-    @_Method
+    @Method
     async def accesses(self, dataset: bytes) -> AccessesAnswer:
         """Return who used a dataset, the newest first, by the gateway's word."""
         return await with_retries(supervision.dataset_accesses(dataset))
@@ -625,20 +373,20 @@ class AsyncProvider(_Provider, AsyncParty):
 
         def work() -> Publication:
             chain_id = self.city.deployment.chain_id
-            with Client(self._endpoints(), key=self.key, chain_id=chain_id) as client:
+            with Client(self.endpoints(), key=self.key, chain_id=chain_id) as client:
                 return self._publish(client, file, description, code, options)
 
         return await asyncio.to_thread(work)
 
 
-class _Citizen(_Member):
+class _Citizen(Member):
     """A person, or an enterprise, with one key for each subject id."""
 
-    def _unlock(self) -> None:
+    def unlock(self) -> None:
         for identity in self.keys.identities.active:
             self.keys.signer(identity)
 
-    def _asker(self) -> None:
+    def asker(self) -> None:
         """Nobody in particular: subjects sign for themselves."""
 
     @cached_property
@@ -647,7 +395,7 @@ class _Citizen(_Member):
         identities = Identities(self.home / "wallet.json")
         return PersonKeys(self.keystore, self.password, identities, self.ledger)
 
-    @_Method
+    @Method
     async def enrol(
         self, person: Person, code: str, count: int = 1, kind: SignerKind = SignerKind.ACCOUNT
     ) -> tuple[Identity, ...]:
@@ -661,18 +409,18 @@ class _Citizen(_Member):
         ids = [NewId(self.keys.signer(identity)) for identity in drawn]
         return self.keys.note_subjects(await enrol_person(self.ledger, person, code, ids))
 
-    @_Method
+    @Method
     async def inbox(self) -> tuple[Proposal | Unspeakable, ...]:
         """Return for each consent request what would be signed: the exact statement and the fields."""
         waiting = await past.inbox(self.keys.signers())
         return await propose_each(self.ledger, waiting, int(time.time()))
 
-    @_Method
+    @Method
     async def waiting(self) -> tuple[Asked, ...]:
         """Return the consent requests as they came, the newest first."""
         return await past.inbox(self.keys.signers())
 
-    @_Method
+    @Method
     async def propose(self, asked: Asked, less: Less | None = None) -> Proposal:
         """Return what would be signed for a consent request, or for less than it asks.
 
@@ -681,7 +429,7 @@ class _Citizen(_Member):
         """
         return await propose(self.ledger, asked, int(time.time()), less)
 
-    @_Method
+    @Method
     async def grant(
         self, proposal: Proposal, less: Less | None = None
     ) -> signed_acts.GrantedAuthorization:
@@ -696,13 +444,13 @@ class _Citizen(_Member):
         signer = self._signer(proposal.asked.subject)
         return await signed_acts.grant(self.city.deployment, signer, proposal)
 
-    @_Method
+    @Method
     async def refuse(self, request: Proposal | Unspeakable | Asked, reason: str = "") -> None:
         """Refuse a consent request; nothing gets on chain."""
         asked = request if isinstance(request, Asked) else request.asked
         await signed_acts.refuse(self._signer(asked.subject), asked.request, reason)
 
-    @_Method
+    @Method
     async def act(self, what: Act) -> Mined:
         """Sign an act on one of the ids, and bring it on chain.
 
@@ -714,7 +462,7 @@ class _Citizen(_Member):
     def _signer(self, subject: bytes) -> SubjectSigner:
         return self.keys.signer(self.keys.identities.of_subject(subject))
 
-    @_Method
+    @Method
     async def revoke(self, authorization: bytes) -> Mined:
         """End an authorization: from the next block on it opens nothing.
 
@@ -728,12 +476,12 @@ class _Citizen(_Member):
                 return await signed_acts.act(self.city.deployment, self._signer(subject), what)
         raise ClientError("none of the wallet's ids granted this", ErrorKind.NOT_FOUND_HERE)
 
-    @_Method
+    @Method
     async def authorizations(self) -> tuple[AuthorizationShown, ...]:
         """Return what was granted, the newest first."""
         return await past.authorizations(self.keys.signers())
 
-    @_Method
+    @Method
     async def history(self) -> tuple[HistoryEntry, ...]:
         """Return what happened around all ids, the newest first, by the gateway's word."""
         return await past.history(self.keys.signers())
@@ -747,10 +495,10 @@ class AsyncCitizen(_Citizen, AsyncParty):
     """A person in asyncio."""
 
 
-class _Regulator(_Member):
+class _Regulator(Member):
     """A regulator, with a node of its own."""
 
-    @_Method
+    @Method
     async def trace(self, /, **about: bytes | str) -> dict[str, Any]:
         """Return everything about a `subject`, `authorization`, `consumer`, `dataset` or `case`.
 
@@ -758,25 +506,25 @@ class _Regulator(_Member):
         """
         return await with_retries(supervision.trace(**about))
 
-    @_Method
+    @Method
     async def alerts(self) -> tuple[AlertShown, ...]:
         """Return what supervision noticed."""
         return await with_retries(supervision.alerts())
 
-    @_Method
+    @Method
     async def fetch_journal(self, path: Path) -> int:
         """Fetch the gateway's release journal into a file; return the number of its lines."""
         return await fetch_journal(path)
 
-    @_Method
+    @Method
     async def restrict(self, consumer: bytes, until: int, reason: str) -> Mined:
         """Deny every access of a consumer until a time; the reason is public for ever."""
-        return await self._send(contract_calls.restrict(consumer, until, reason))
+        return await self.send_call(contract_calls.restrict(consumer, until, reason))
 
-    @_Method
+    @Method
     async def lift(self, consumer: bytes, reason: str) -> Mined:
         """End a restriction before its time."""
-        return await self._send(contract_calls.lift(consumer, reason))
+        return await self.send_call(contract_calls.lift(consumer, reason))
 
     def _replay(self, journals: Sequence[Journal]) -> ReplayReport:
         if not self.city.node:

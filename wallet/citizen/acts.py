@@ -21,14 +21,13 @@ from ledger.typed_data import (
     SubjectOpening,
     struct_hash,
 )
-from wallet.citizen.enrolment import all_subjects
 from wallet.citizen.identities import Identity, PersonKeys, SignerKind
 from wallet.citizen.proposal import Proposal
 from wallet.client.consent_requests import refuse_ask
 from wallet.client.errors import ProblemError
 from wallet.client.identity import ask_link
 from wallet.client.relays import Act, relay_act, relay_authorization, relayed
-from wallet.client.signers import MAX_TIME_TO_RELAY, SubjectSigner, approve, asking
+from wallet.client.signers import MAX_TIME_TO_RELAY, SubjectSigner, all_subjects, approve, asking
 from wallet.client.transactions import Mined
 from wallet.errors import PartyError
 

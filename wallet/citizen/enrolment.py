@@ -15,7 +15,6 @@ from wallet.client.identity import (
     enrolment_state,
     enrolment_text,
     more_subjects,
-    my_subjects,
     subjects_text,
 )
 from wallet.client.party import ChainAccess
@@ -59,11 +58,6 @@ async def add_ids(
     proven = [prove(new.signer, text, new.keep_for) for new in ids]
     begun = await asking(signer, more_subjects(proven))
     return await _settled(begun)
-
-
-async def all_subjects(signer: SubjectSigner) -> tuple[SubjectAnswer, ...]:
-    """Return all ids of the same person, as the identity authority knows them."""
-    return (await asking(signer, my_subjects())).subjects
 
 
 async def _settled(begun: EnrolmentAnswer) -> tuple[SubjectAnswer, ...]:

@@ -12,10 +12,9 @@ import msgspec
 from ledger.api.identity import SubjectAnswer
 from ledger.hexstr import from_hex, to_hex
 from ledger.jsonio import UNREADABLE
-from wallet.citizen.enrolment import all_subjects
 from wallet.client.errors import ProblemError
 from wallet.client.party import ChainAccess, PartyKey
-from wallet.client.signers import AccountSigner, PasskeySigner, SubjectSigner
+from wallet.client.signers import AccountSigner, PasskeySigner, SubjectSigner, all_subjects
 from wallet.errors import PartyError
 from wallet.files import write_whole
 from wallet.keystore import Keystore, Kind, SoftwarePasskey

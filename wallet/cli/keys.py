@@ -10,7 +10,7 @@ from ledger.hexstr import checksum_address, to_hex
 from wallet.cli.session import session_of
 from wallet.client.transactions import register_encryption_key
 from wallet.keystore import Kind
-from wallet.parties import ENCRYPTION
+from wallet.party import ENCRYPTION
 
 
 def key(

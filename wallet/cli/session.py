@@ -25,7 +25,7 @@ from wallet.client.datasets import registered
 from wallet.client.transactions import Mined, transact
 from wallet.errors import InputError, PartyError, WalletError
 from wallet.keystore import Keystore
-from wallet.parties import City, Party
+from wallet.party import City, Party
 from wallet.passwords import Password, PasswordSource, parse_source, read_password
 from wallet.supervisor import Addresses, Layout, read_addresses
 

@@ -3,6 +3,7 @@
 import time
 from typing import Final, Protocol, TypeVar
 
+from ledger.api.identity import SubjectAnswer
 from ledger.chain.contract_calls import Approval
 from ledger.chain.deployment import Deployment
 from ledger.crypto.signatures import personal_digest
@@ -10,7 +11,12 @@ from ledger.typed_data import Authorization, SubjectOpening, digest
 from wallet.client.authorities import verify_challenge
 from wallet.client.calls import HttpCall, Service
 from wallet.client.errors import ClientError
-from wallet.client.identity import ProvenSigner, open_session, session_challenge
+from wallet.client.identity import (
+    ProvenSigner,
+    my_subjects,
+    open_session,
+    session_challenge,
+)
 from wallet.client.party import Bearer, ChainAccess, PartyKey
 from wallet.client.relays import Act
 from wallet.client.retry import with_retries
@@ -130,3 +136,8 @@ async def begin_session(ledger: ChainAccess, signer: SubjectSigner, service: Ser
     signed = signer.sign_digest(personal_digest(challenge.challenge.encode()))
     session = await with_retries(open_session(challenge, signer.signer, signed, service))
     return Bearer(session.token)
+
+
+async def all_subjects(signer: SubjectSigner) -> tuple[SubjectAnswer, ...]:
+    """Return all ids of the same person, as the identity authority knows them."""
+    return (await asking(signer, my_subjects())).subjects

@@ -26,7 +26,7 @@ from ledger.jsonio import UNREADABLE
 from ledger.model import CLASSES, Class
 from ledger.plain_text import PlainTextError, escape_text, verify_name
 from wallet.client.errors import ClientError
-from wallet.client.names import require_distinct_fields
+from wallet.names import require_distinct_fields
 from wallet.provider.errors import ProviderError
 
 _SECONDS_PER_DAY: Final = 86_400

@@ -21,7 +21,7 @@ from scripts.scenario import Chain, Party, Terms
 from tests.support.errors import of_kind
 from tests.wallet.cli.conftest import CommandLine
 from wallet.client.errors import ClientError, ErrorKind
-from wallet.client.names import require_distinct
+from wallet.names import require_distinct
 
 Parties = Callable[[Party], CommandLine]
 
