@@ -44,7 +44,8 @@ from wallet.client.retry import with_retries
 from wallet.client.signers import AccountSigner, approve, asking
 from wallet.client.transports import AsyncClient
 from wallet.keystore import Kind
-from wallet.parties import Consumer, Party, Provider
+from wallet.parties import Consumer, Provider
+from wallet.party import Party
 from wallet.passwords import Password
 from wallet.provider.description import read_description
 from wallet.supervisor import Supervisor, SupervisorSettings

@@ -24,7 +24,8 @@ from wallet.client.party import ChainAccess
 from wallet.client.transactions import Mined, transact
 from wallet.client.transports import Endpoints
 from wallet.keystore import Keystore, Kind
-from wallet.parties import City, Consumer, Party, Provider, Regulator
+from wallet.parties import Consumer, Provider, Regulator
+from wallet.party import City, Party
 from wallet.passwords import Password
 from wallet.supervisor import Addresses, Layout
 
