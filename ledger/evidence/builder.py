@@ -27,6 +27,7 @@ from ledger.chain.events import (
 from ledger.chain.events.decoder import (
     ACCESSED_TOPIC,
     ITEM_ACCESSED_TOPIC,
+    PLANS,
     RECORDED_TOPIC,
     EventDecoder,
     plan_for,
@@ -51,7 +52,7 @@ from ledger.evidence.document import (
 from ledger.evidence.headers import ListTrie
 from ledger.evidence.verifier import Anchors, VerifiedEvidence, verify_evidence
 from ledger.hexstr import to_hex
-from ledger.model import ZERO_WORD, Outcome
+from ledger.model import ZERO_WORD, Change, Outcome
 from ledger.typed_data import SubjectLink, digest, struct_hash
 
 NEWEST_USES: Final = 64
@@ -59,37 +60,23 @@ NEWEST_USES: Final = 64
 access was denied because none was left, all are in the file, since their number decided."""
 
 _WORD: Final = 32
-_BY_FIRST: Final = (
-    *(
-        happened.PartyAdmitted,
-        happened.PartyWithdrawn,
-        happened.ConsumerRestricted,
-        happened.RestrictionLifted,
-    ),
-    *(happened.DatasetRegistered, happened.DatasetReclassified, happened.DatasetWithdrawn),
-    *(OrderIssued, happened.OrderCountersigned, happened.OrderEnded, happened.OrderReviewed),
-    *(happened.PurposeRegistered, PurposeFieldsBound, happened.PurposeRetired),
-    *(
-        Applied,
-        happened.ApplicationDeclined,
-        happened.AgreementApproved,
-        happened.ConfidentialitySigned,
-        happened.AgreementWithdrawn,
-    ),
-    *(happened.AgreementSuspended, happened.SuspensionReviewed),
-    *(
-        happened.SubjectRegistered,
-        happened.SubjectFrozen,
-        happened.SubjectUnfrozen,
-        happened.SignerRotated,
-    ),
-    *(happened.GuardianAppointed, happened.GuardianDismissed),
-    *(happened.RecoveryStarted, happened.RecoveryVetoed, happened.RecoveryCompleted),
-    *(happened.SubjectClosed, happened.SubjectOpened, happened.LinksEnded),
-    *(Granted, happened.Revoked, happened.Confirmed, happened.AccessVoided),
+_ELSEWHERE: Final = frozenset(
+    (
+        *(happened.AdmissionAnnounced, happened.AdmissionVetoed, happened.AdmissionRetracted),
+        *(happened.ChangeAnnounced, happened.ChangeVetoed, happened.ChangeRetracted),
+        *(happened.ChangeMade, happened.ContractAnnounced, happened.RestrictionAppealed),
+        *(happened.RecorderNamed, happened.RecorderDismissed, happened.EncryptionKeySet),
+        *(happened.SupervisorAppointed, happened.SupervisorDismissed),
+        *(happened.Published, happened.RecordErased),
+    )
 )
-_TOPICS: Final = tuple(plan_for(event).topic for event in _BY_FIRST)
+"""Events that no decision rests on, and those that are asked for by themselves."""
+_TOPICS: Final = tuple(
+    plan.topic for plans in PLANS.values() for plan in plans if plan.event not in _ELSEWHERE
+)
 _ISSUED: Final = plan_for(OrderIssued).topic
+_CHANGED: Final = plan_for(happened.ChangeMade).topic
+_SUCCESSOR: Final = int(Change.SUCCESSOR).to_bytes(_WORD, "big")
 _PUBLISHED: Final = plan_for(happened.Published).topic
 _ERASED: Final = plan_for(happened.RecordErased).topic
 
@@ -178,10 +165,11 @@ class Collector:
         )
 
     def _named(self, ids: set[bytes]) -> Iterator[Event]:
-        """Ask for events that are indexed under ids, and for orders by their dataset."""
+        """Ask for events that are indexed under ids, for orders by their dataset, and for who succeeded whom."""
         words = tuple(id_.rjust(_WORD, b"\0") for id_ in sorted(ids))
         yield from self._ask(_TOPICS, words)
         yield from self._ask((_ISSUED,), None, words)
+        yield from self._ask((_CHANGED,), (_SUCCESSOR,), words)
 
     def _brought(self, event: Event) -> tuple[bytes, ...]:
         if isinstance(event, Granted):

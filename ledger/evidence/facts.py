@@ -14,6 +14,7 @@ from ledger.chain.events import (
     AgreementApproved,
     AgreementSuspended,
     BatchSkipped,
+    ChangeMade,
     Event,
     Granted,
     OrderCountersigned,
@@ -31,7 +32,7 @@ from ledger.chain.events import (
 )
 from ledger.crypto.statement import Names, names_at_grant
 from ledger.hexstr import keccak256
-from ledger.model import Agreement, Delays, Outcome, Party, State, Subject
+from ledger.model import Agreement, Change, Delays, Outcome, Party, State, Subject
 from ledger.policy import decide
 from ledger.release_rules import find_basis
 from ledger.state import ImpossibleEventError, apply, count, recover
@@ -114,6 +115,8 @@ class Facts:
             self._order(event)
         elif isinstance(event, AccessVoided):
             self._void(event)
+        elif isinstance(event, ChangeMade) and event.change is Change.SUCCESSOR:
+            self.state.successors[event.first] = event.second
         elif isinstance(event, RecoveryCompleted):
             recover(self.state, event)
         else:

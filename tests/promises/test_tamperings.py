@@ -6,6 +6,7 @@ tested as well.
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from typing import Any, Final
 
 import msgspec
@@ -19,7 +20,7 @@ from ledger.crypto.publications import OwnerProof
 from ledger.evidence.document import Check as EvidenceCheck
 from ledger.evidence.document import EvidenceCheckError
 from ledger.links import make_link
-from ledger.model import Outcome
+from ledger.model import Change, Outcome, Roles
 from ledger.release_rules import Reason, ReleaseRefusedError
 from ledger.typed_data import AccessRequest, digest, struct_hash
 from scripts.scenario import Chain, Party
@@ -428,6 +429,26 @@ def test_a_tampering_is_refused_by_all_three(
     expected = (reason, check, evidence_check)
     takes = (NOT_TOLD, ALLOWED_THEN, STAYS_OPEN)
     assert outcomes == tuple(None if each in takes else each for each in expected)
+
+
+def test_a_link_of_the_identity_authoritys_successor_is_taken_by_all_three(
+    stage: Stage, client: Client
+) -> None:
+    chain, parties = stage.chain, stage.chain.parties
+    successor = Party("Second identity authority", Roles.IDENTITY_AUTHORITY)
+    chain.admit(successor)
+    claim = stage.used(stage.granted(stage.subject), stage.subject)
+    by_successor = replace(claim, link=stage.desk.link(stage.subject, stage.owner, successor))
+    stage.pinned.add(successor.address)
+    looks = (stage.keyholder, lambda told: stage.sdk(told, client), stage.evidence)
+    refused = [refusal(partial(look, by_successor)) for look in looks]
+    assert refused == [Reason.LINK_INVALID, Check.SUBJECT, EvidenceCheck.LINK]
+    change = (Change.SUCCESSOR, parties.identity_authority.address, successor.address)
+    chain.send(parties.authority, contract_calls.announce_change(*change))
+    chain.send(parties.authority, contract_calls.make_change(*change))
+    claim = stage.used(stage.granted(stage.subject), stage.subject)
+    by_successor = replace(claim, link=stage.desk.link(stage.subject, stage.owner, successor))
+    assert [refusal(partial(look, by_successor)) for look in looks] == [None, None, None]
 
 
 def refusal(look: Callable[[], Any]) -> Reason | Check | EvidenceCheck | None:

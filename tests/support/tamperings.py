@@ -68,9 +68,12 @@ class Stage:
     desk: Counter
     claim: Claim = field(init=False)
     """As an honest gateway makes it."""
+    pinned: set[bytes] = field(default_factory=set)
+    """Identity authorities whose links the keyholder believes."""
 
     def __post_init__(self) -> None:
         desk = self.desk
+        self.pinned.add(self.chain.parties.identity_authority.address)
         self.subject, self.other = self.chain.register_subjects(2)
         self.owner, self.stranger = owner_of(self.subject), owner_of(self.other)
         self.older = desk.publish([desk.encrypt(self.owner, number) for number in range(3)])
@@ -134,12 +137,11 @@ class Stage:
             for event in decoder.decode_all(part.logs):
                 known.apply(event)
         known.reach(Block(newest.number, newest.hash, newest.timestamp))
-        authority = self.chain.parties.identity_authority.address
         rules = Rules(
             access_log=deployment.domain_of(AccessRequest),
             release_window=PUBLICATION_LAG,
             publication_lag=PUBLICATION_LAG,
-            identity_authorities=frozenset((authority,)),
+            identity_authorities=frozenset(self.pinned),
         )
         recorded = claim.recorded
         task = ReleaseTask(
