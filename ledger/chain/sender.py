@@ -82,9 +82,9 @@ async def _web3(rpc: AsyncRpc) -> "AsyncWeb3[Any]":
     """Return web3 on a node, loaded in a thread: it takes two seconds, for which no event loop may stand still."""
     if not rpc.blocks:
         await asyncio.to_thread(import_module, "ledger.chain.web3_access")
-    from ledger.chain.web3_access import connect_async  # noqa: PLC0415 - see above
+    from ledger.chain.web3_access import connect  # noqa: PLC0415 - see above
 
-    return connect_async(rpc)
+    return connect(rpc)
 
 
 async def current_fee(rpc: AsyncRpc, rule: FeeRule) -> Fee:

@@ -11,28 +11,18 @@ from typing import Any
 import msgspec
 from web3 import AsyncWeb3, Web3
 from web3.exceptions import Web3Exception
-from web3.providers import AsyncBaseProvider, BaseProvider
+from web3.providers import AsyncBaseProvider
 from web3.types import RPCEndpoint, RPCResponse
 
 from ledger.artifacts import ContractName
-from ledger.chain.rpc import AsyncRpc, Call, Rpc
+from ledger.chain.rpc import AsyncRpc, Call
 from ledger.errors import LedgerError
 from ledger.hexstr import to_hex
 
 
-class _Provider(BaseProvider):
+class _Provider(AsyncBaseProvider):
     """Asks through our own client: its bounds hold, and its errors come out as they are."""
 
-    def __init__(self, rpc: Rpc) -> None:
-        super().__init__()
-        self._rpc = rpc
-
-    def make_request(self, method: RPCEndpoint, params: Any) -> RPCResponse:
-        call: Call[Any] = Call(method, tuple(params), msgspec.json.decode)
-        return {"jsonrpc": "2.0", "id": 0, "result": self._rpc.send(call)}
-
-
-class _AsyncProvider(AsyncBaseProvider):
     def __init__(self, rpc: AsyncRpc) -> None:
         super().__init__()
         self._rpc = rpc
@@ -42,18 +32,13 @@ class _AsyncProvider(AsyncBaseProvider):
         return {"jsonrpc": "2.0", "id": 0, "result": await self._rpc.send(call)}
 
 
-def connect(rpc: Rpc) -> Web3:
+def connect(rpc: AsyncRpc) -> AsyncWeb3[Any]:
     """Return web3 on a node.
 
     Without its middleware, which resolves names, asks for the chain's id again and refuses the blocks of
     proof-of-authority chains. What it is given must be JSON: bytes as hex.
     """
-    return Web3(_Provider(rpc), middleware=[])
-
-
-def connect_async(rpc: AsyncRpc) -> AsyncWeb3[Any]:
-    """Return web3 on a node, for flows in async/await; otherwise as `connect`."""
-    return AsyncWeb3(_AsyncProvider(rpc), middleware=[])
+    return AsyncWeb3(_Provider(rpc), middleware=[])
 
 
 def creation_code(name: ContractName, *arguments: object) -> bytes:
@@ -70,7 +55,9 @@ def creation_code(name: ContractName, *arguments: object) -> bytes:
         raise LedgerError(f"{name} cannot be created with these arguments: {error}") from error
 
 
-def read(rpc: Rpc, name: ContractName, address: bytes, function: str, *arguments: object) -> Any:
+async def read(
+    rpc: AsyncRpc, name: ContractName, address: bytes, function: str, *arguments: object
+) -> Any:
     """Ask one of the contracts' views, by the ABI that ships; addresses come as checksummed text.
 
     Raises:
@@ -81,7 +68,7 @@ def read(rpc: Rpc, name: ContractName, address: bytes, function: str, *arguments
         Web3.to_checksum_address(to_hex(address)), abi=_artifact(name)["abi"]
     )
     try:
-        return contract.get_function_by_name(function)(*arguments).call()
+        return await contract.get_function_by_name(function)(*arguments).call()
     except (Web3Exception, TypeError, ValueError) as error:
         if isinstance(error, LedgerError):
             raise

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from ledger.chain import eth_methods
 from ledger.chain.deploy import DEFAULT_ADMISSION_DELAY, DEFAULT_RECOVERY_DELAY, deploy
 from ledger.chain.deployment import (
     DEFAULT_HEAD_AGE,
@@ -153,10 +154,11 @@ def status(context: typer.Context) -> None:
     deployment, finality = session.deployment, session.finality
     with session.node(_OR_DATA) as rpc:
         newest = newest_final(rpc, finality)
-        from ledger.chain.web3_access import connect, read  # noqa: PLC0415 - takes two seconds
+        from ledger.chain.web3_access import read  # noqa: PLC0415 - takes two seconds
 
-        accesses, head = read(rpc, "AccessLog", deployment.contracts.access_log, "state")
-        client = connect(rpc).client_version
+        log = deployment.contracts.access_log
+        accesses, head = rpc.run(read, "AccessLog", log, "state")
+        client = rpc.send(eth_methods.client_version())
     age = int(time.time()) - newest.timestamp
     if abs(age) > deployment.head_age:
         session.output.warn(
