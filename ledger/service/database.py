@@ -49,8 +49,8 @@ class Database(ABC):
 
         Args:
             url: See above.
-            timeout: Seconds to wait for a thread, for a lock and for a connection; a statement of PostgreSQL
-                may take six times as long.
+            timeout: Seconds to wait for a lock or a connection, twice that for a thread; a statement of
+                PostgreSQL may take six times as long.
             pool: Connections to PostgreSQL at most.
 
         Raises:
@@ -61,6 +61,7 @@ class Database(ABC):
         self.file: Final = Path(parsed.database or "") if self.is_sqlite else None
         """SQLite's."""
         self._file_id: tuple[int, int] | None = None
+        self._timeout = timeout
         if self.file is not None:
             engine = _sqlite(self.file, timeout, 1, writes=True)
             self._writer = _Threads(engine, 1, timeout, holds=True)
@@ -120,10 +121,15 @@ class Database(ABC):
             await asyncio.to_thread(threads.close)
 
     async def _transact(self, threads: "_Threads", work: Work[ResultT]) -> ResultT:
+        until = time.monotonic() + self._timeout
+
         def transact() -> ResultT:
             self._check_file()
-            with threads.connection() as connection, connection.begin():
-                return work(connection)
+            with threads.connection() as connection:
+                if self.is_sqlite and threads is self._writer:
+                    _wait_for_lock(connection, until)
+                with connection.begin():
+                    return work(connection)
 
         return await self._visit(threads, transact)
 
@@ -135,6 +141,7 @@ class Database(ABC):
 
     def _checkpoint(self) -> None:
         with self._writer.connection() as connection:
+            _wait_for_lock(connection, time.monotonic() + self._timeout)
             # Not through SQLAlchemy, which would begin a transaction.
             connection.connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
@@ -200,7 +207,8 @@ class _Threads:
             nonlocal is_late
             is_late = job.cancel()  # unless it began
 
-        late = loop.call_later(self._timeout, give_up)
+        # Twice: who waits behind others that wait for a lock is to learn of the lock.
+        late = loop.call_later(2 * self._timeout, give_up)
         try:
             return await asyncio.wrap_future(job)
         except asyncio.CancelledError:
@@ -290,6 +298,12 @@ def _sqlite(path: Path, timeout: float, connections: int, *, writes: bool) -> En
         connection.connection.cursor().execute(begin)
 
     return engine
+
+
+def _wait_for_lock(connection: Connection, until: float) -> None:
+    """Let SQLite wait for its lock until then only: who waited for the thread does not wait as long once more."""
+    milliseconds = max(int((until - time.monotonic()) * 1000), 0)
+    connection.connection.cursor().execute(f"PRAGMA busy_timeout={milliseconds}")
 
 
 def _use_wal(db: sqlite3.Connection, until: float) -> None:

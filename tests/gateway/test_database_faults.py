@@ -125,6 +125,15 @@ async def test_sqlite_locked_by_another_process(sqlite: Database, file: Path) ->
     await sqlite.check()
 
 
+async def test_who_waits_behind_others_for_a_lock_learns_of_the_lock(
+    sqlite: Database, file: Path
+) -> None:
+    other = lock(file)
+    assert await asyncio.gather(*(reason_of(sqlite) for _ in range(8))) == ["locked"] * 8
+    other.execute("ROLLBACK")
+    other.close()
+
+
 @pytest.mark.parametrize("replaced", [False, True])
 async def test_sqlite_deleted_or_replaced(sqlite: Database, file: Path, replaced: bool) -> None:
     """SQLite itself would write on into the deleted file, and lose all of it."""
