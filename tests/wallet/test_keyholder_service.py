@@ -339,7 +339,7 @@ async def test_a_batch_is_answered_task_by_task_in_order(city: City) -> None:
     kinds = [answer.type if isinstance(answer, Refusal) else "sealed" for answer in answers]
     assert kinds == [
         "sealed",
-        "urn:quancheng:problem:owner-mismatch",
+        "urn:quancheng:problem:record-unproven",
         "urn:quancheng:problem:access-differs",
         "sealed",
     ]
