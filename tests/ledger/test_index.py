@@ -489,7 +489,7 @@ async def test_blocks_in_which_nothing_happened_cost_no_write(
     await index.open()
     await put(index, 1, [])
     with monkeypatch.context() as without_database:
-        without_database.setattr(Database, "writing", None)
+        without_database.setattr(Database, "write", None)
         for number in range(2, 6):
             await put(index, number, [])
     assert (index.head.number, index.head.hash) == (5, block(5).hash)

@@ -9,7 +9,7 @@ import pytest
 
 from ledger.chain import eth_methods
 from ledger.chain.eth_methods import Log, with_timestamp
-from ledger.chain.rpc import Call, Rpc, RpcError, RpcSettings
+from ledger.chain.rpc import AsyncRpc, Call, Rpc, RpcError
 from ledger.crypto.signatures import sign
 from ledger.model import Outcome
 from ledger.replay.export import TrailError
@@ -67,37 +67,38 @@ def test_a_real_nodes_trail_replays_and_exports(own_chain: Chain, tmp_path: Path
     assert found.party == chain.parties.recorder.address
 
 
-class _Flooded(Rpc):
+class _Flooded(AsyncRpc):
     """Refuses more than three blocks at once, and leaves out the times of blocks."""
 
-    def send(self, call: Call[Any]) -> Any:
-        if call.method == "eth_getLogs":
-            (selection,) = call.params
-            assert isinstance(selection, dict)
-            if int(selection["toBlock"], 16) - int(selection["fromBlock"], 16) > 2:
-                raise RpcError("too much", "answer too large")
-            logs = super().send(call)
-            return tuple(msgspec.structs.replace(log, block_timestamp=None) for log in logs)
-        return super().send(call)
+    async def send(self, call: Call[Any]) -> Any:
+        answer = await super().send(call)
+        if call.method != "eth_getLogs":
+            return answer
+        (selection,) = call.params
+        assert isinstance(selection, dict)
+        if int(selection["toBlock"], 16) - int(selection["fromBlock"], 16) > 2:
+            raise RpcError("too much", "answer too large")
+        return tuple(msgspec.structs.replace(log, block_timestamp=None) for log in answer)
 
 
 def test_logs_come_in_parts_and_with_their_times(chain: Chain) -> None:
     chain.record([chain.request(chain.parties.bank, b"\x01" * 32)])
     newest = chain.rpc.send(eth_methods.block_number())
-    with _Flooded(chain.node.url, RpcSettings()) as rpc:
+    with Rpc(chain.node.url) as rpc:
+        rpc.awaited = _Flooded(chain.node.url, blocks=True)
         parts = list(read_logs(rpc, chain.contracts, 0, newest))
     whole = list(read_logs(chain.rpc, chain.contracts, 0, newest))
     assert [log for part in parts for log in part] == [log for part in whole for log in part]
     assert len(parts) > 1
 
 
-class _Lying(Rpc):
+class _Lying(AsyncRpc):
     """Gives logs another block's hash, or another time."""
 
     lie: Callable[[Log], Log] = staticmethod(lambda log: log)
 
-    def send(self, call: Call[Any]) -> Any:
-        answer = super().send(call)
+    async def send(self, call: Call[Any]) -> Any:
+        answer = await super().send(call)
         return tuple(map(self.lie, answer)) if call.method == "eth_getLogs" else answer
 
 
@@ -119,9 +120,10 @@ def test_logs_of_another_block_than_the_node_has_are_refused(
     chain: Chain, tmp_path: Path, lie: Callable[[Log], Log]
 ) -> None:
     chain.record([chain.request(chain.parties.bank, b"\x01" * 32)])
-    with _Lying(chain.node.url) as rpc:
+    with Rpc(chain.node.url) as rpc:
+        rpc.awaited = lying = _Lying(chain.node.url, blocks=True)
         assert replay_node(rpc, chain.deployment, other_contracts=True).is_clean
-        rpc.lie = lie
+        lying.lie = lie
         with pytest.raises(TrailError, match="another block than it has"):
             replay_node(rpc, chain.deployment)
         with pytest.raises(TrailError):

@@ -27,7 +27,7 @@ from ledger.chain.embedded import Node, NodeSettings
 from ledger.chain.events import Accessed, DatasetTerms, PurposeTerms, Text
 from ledger.chain.events.decoder import EventDecoder
 from ledger.chain.events.identifiers import application_id, dataset_id
-from ledger.chain.rpc import Call, Rpc
+from ledger.chain.rpc import AsyncRpc, Call, Rpc
 from ledger.chain.sender import Sender
 from ledger.crypto import statement
 from ledger.crypto.hpke import DecryptionKey
@@ -159,18 +159,24 @@ class _StillNode(Node):
         return [*super()._arguments(cache, state), "--timestamp", str(BEGINNING)]
 
 
-class _MiningRpc(Rpc):
+class _MiningNode(AsyncRpc):
     """Has what was sent mined, all in one block, when somebody asks what became of it."""
 
     _waiting = False
 
-    def send(self, call: Call[T]) -> T:
+    async def send(self, call: Call[T]) -> T:
         if call.method == "eth_sendRawTransaction":
             self._waiting = True
         elif call.method == "eth_getTransactionReceipt" and self._waiting:
             self._waiting = False
-            super().send(Call("evm_mine", (), _ignore))
-        return super().send(call)
+            await super().send(Call("evm_mine", (), _ignore))
+        return await super().send(call)
+
+
+class _MiningRpc(Rpc):
+    def __init__(self, url: str) -> None:
+        super().__init__(url)
+        self.awaited = _MiningNode(url, blocks=True)
 
 
 def make_chain() -> SmallChain:

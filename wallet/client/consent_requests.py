@@ -18,6 +18,7 @@ from ledger.api.consent import (
 )
 from ledger.crypto.signatures import SIGNATURE_LENGTH
 from ledger.hexstr import from_hex
+from ledger.jsonio import parse_json
 from ledger.plain_text import MAX_MESSAGE, verify_optional_text
 from ledger.typed_data import Authorization, record_from_object
 from wallet.client.calls import (
@@ -71,7 +72,7 @@ class Asked(msgspec.Struct, frozen=True):
 
 def send_ask(handle: str, ask: ConsentRequest) -> HttpCall[str]:
     """Put an ask into the inbox that a handle leads to; the answer is the request's id."""
-    body = body_of(AskTaken, {"handle": handle, "ask": msgspec.json.decode(ask.encode())})
+    body = body_of(AskTaken, {"handle": handle, "ask": parse_json(ask.encode())})
     return signed_post("/v1/requests", body, lambda answer: _created(answer).request)
 
 
