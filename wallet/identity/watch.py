@@ -63,6 +63,9 @@ class RecoveryState(StrEnum):
     """The contract did not take it."""
 
 
+_TRIES: Final = 3
+
+
 class Watcher:
     """Keeps signers and recoveries in the database as they are in final blocks; looks every `poll` seconds."""
 
@@ -161,12 +164,12 @@ class Watcher:
                 if isinstance(event, _OF_SUBJECTS):
                     events.append(event)
         contract = self._deployment.contracts.authorizations
-        asked = contract_reads.event_state(contract, newest.number)
-        state = await self._rpc.send(asked)
-        if state.count != count:
-            # A node that makes a block just then may have answered by that one; this one is old by now.
-            state = await self._rpc.send(asked)
-        if state.count != count:
+        # A node that makes a block just then may answer by that one, so it is asked again.
+        for _ in range(_TRIES):
+            state = await self._rpc.send(contract_reads.event_state(contract, newest.number))
+            if state.count == count:
+                break
+        else:
             raise ChainError(f"{state.count} events, the node told of {count}")
         values = {"block_number": newest.number, "block_hash": newest.hash, "events": count}
 
